@@ -1,0 +1,1 @@
+"""The actors: thin shells over the domain, one file each."""

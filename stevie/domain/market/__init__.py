@@ -1,0 +1,1 @@
+"""Books and what can be read off them."""

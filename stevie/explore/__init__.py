@@ -1,0 +1,1 @@
+"""Exploration: the production actors against the simulated market, on virtual time, with faults."""

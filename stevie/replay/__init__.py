@@ -1,0 +1,1 @@
+"""Replay: a recorded capture through the real actors, and what came of it."""

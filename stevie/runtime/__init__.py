@@ -1,0 +1,1 @@
+"""The actor substrate on Pykka; it knows nothing of trading."""

@@ -1,0 +1,1 @@
+"""Per venue: wire codec, instrument rules, limits; and the exchange simulator."""

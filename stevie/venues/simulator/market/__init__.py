@@ -1,0 +1,1 @@
+"""The simulated market: pure, seeded, stepped. It knows no socket, clock or venue protocol."""

@@ -1,0 +1,39 @@
+import pytest
+
+from stevie.domain.market.frame_buffer import BufferLimits, FrameBuffer
+
+
+def test_frames_come_back_in_order_with_their_times() -> None:
+    buffer = FrameBuffer(BufferLimits())
+    buffer.add(b"a", 1, is_delta=True)
+    buffer.add(b"b", 2, is_delta=False)
+
+    assert buffer.delta_count == 1
+    assert buffer.read() == ([b"a", b"b"], [1, 2])
+    assert buffer.take() == ([b"a", b"b"], [1, 2])
+
+
+def test_what_was_taken_is_gone_and_stays_with_its_taker() -> None:
+    buffer = FrameBuffer(BufferLimits())
+    buffer.add(b"a", 1, is_delta=True)
+
+    taken = buffer.take()
+    buffer.add(b"b", 2, is_delta=False)
+
+    assert taken == ([b"a"], [1])
+    assert buffer.read() == ([b"b"], [2])
+    assert buffer.delta_count == 0
+
+
+@pytest.mark.parametrize("limits", [BufferLimits(frames_max=2), BufferLimits(bytes_max=20)])
+def test_a_buffer_is_over_when_a_limit_is_exceeded_and_not_before(limits: BufferLimits) -> None:
+    buffer = FrameBuffer(limits)
+    for _ in range(2):
+        buffer.add(b"ten bytes.", 1, is_delta=True)
+        assert not buffer.is_over
+
+    buffer.add(b"x", 1, is_delta=True)
+    assert buffer.is_over
+
+    buffer.clear()
+    assert not buffer.is_over
