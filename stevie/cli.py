@@ -140,10 +140,11 @@ def exchange(
 ) -> None:
     """Serve the simulated exchange: Binance spot and USD-M over their own REST and WebSocket."""
     # Here and not above: no other command needs the simulator.
+    from stevie.venues.simulator.config import ExchangeConfig  # noqa: PLC0415
     from stevie.venues.simulator.faults import FaultSpecError  # noqa: PLC0415
     from stevie.venues.simulator.playback import PlaybackError, Replay  # noqa: PLC0415
     from stevie.venues.simulator.registry import SYMBOLS  # noqa: PLC0415
-    from stevie.venues.simulator.server import ExchangeConfig, main_exchange  # noqa: PLC0415
+    from stevie.venues.simulator.server import main_exchange  # noqa: PLC0415
 
     config = _configured(
         {

@@ -9,7 +9,8 @@ from rich.console import Console
 from stevie import doctor
 from stevie.config import Config, load
 from stevie.doctor import Finding
-from stevie.venues.simulator.server import ExchangeConfig, SimulatedExchange
+from stevie.venues.simulator.config import ExchangeConfig
+from stevie.venues.simulator.server import SimulatedExchange
 from tests.e2e.processes import free_ports
 
 

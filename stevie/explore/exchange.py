@@ -13,8 +13,8 @@ from stevie.explore.tape import START_NS, Moment, Tape, Truth
 from stevie.ports import ConnectionListener, HttpAnswer
 from stevie.runtime.clock import Rng
 from stevie.runtime.deterministic import VirtualClock
-from stevie.venues.simulator.binance.publisher import Frame
 from stevie.venues.simulator.binance.session import open_session
+from stevie.venues.simulator.venue import Frame
 
 LATENCY_MS = (4.0, 90.0)  # of a socket or a request, drawn once; each frame adds up to half of it
 HANDSHAKES = 3  # ways there and back before a socket is open

@@ -13,12 +13,13 @@ import msgspec
 
 from stevie.venues.simulator.binance.frames import Scribe
 from stevie.venues.simulator.binance.listings import QUOTE, SPOT, USDM, numbering
-from stevie.venues.simulator.binance.publisher import Frame, Publisher
+from stevie.venues.simulator.binance.publisher import Publisher
 from stevie.venues.simulator.binance.rest import PREFIXES, Rest
 from stevie.venues.simulator.market.book import BookSide, BookView, Change
 from stevie.venues.simulator.market.efficient import Asset
 from stevie.venues.simulator.market.listing import Listing, Style
 from stevie.venues.simulator.market.simulation import Market
+from stevie.venues.simulator.venue import Frame
 
 START_NS = 1_700_000_000_000_000_000
 SECOND_NS = 1_000_000_000

@@ -22,8 +22,9 @@ from stevie.runtime.counters import Counters
 from stevie.runtime.system import ActorSystem
 from stevie.venues.binance.reference import BinanceReferenceCore
 from stevie.venues.registry import VENUES, simulated
+from stevie.venues.simulator.config import ExchangeConfig
 from stevie.venues.simulator.market.book import HistoryTooShortError
-from stevie.venues.simulator.server import ExchangeConfig, SimulatedExchange
+from stevie.venues.simulator.server import SimulatedExchange
 from tests.inject import ask, tell, wait_until
 
 pytestmark = pytest.mark.slow

@@ -16,8 +16,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from stevie.venues.simulator.answers import Answers
-from stevie.venues.simulator.config import ExchangeConfig as ExchangeConfig  # noqa: PLC0414
-from stevie.venues.simulator.config import profile_of
+from stevie.venues.simulator.config import ExchangeConfig, profile_of
 from stevie.venues.simulator.connection import Connection
 from stevie.venues.simulator.faults import (
     NO_SYMBOL,

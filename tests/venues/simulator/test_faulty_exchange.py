@@ -14,8 +14,9 @@ from simulator_stevie import LiveStevie
 from stevie.domain.market.book import BookState
 from stevie.venues.simulator.binance.limits import LIMITS
 from stevie.venues.simulator.binance.listings import SPOT, USDM
+from stevie.venues.simulator.config import ExchangeConfig
 from stevie.venues.simulator.faults import Fault, Kind
-from stevie.venues.simulator.server import ExchangeConfig, SimulatedExchange
+from stevie.venues.simulator.server import SimulatedExchange
 from stevie.venues.simulator.venue import AT_ONCE, NS_PER_S, Profile
 from tests.inject import wait_until
 

@@ -19,9 +19,10 @@ from stevie.replay import job
 from stevie.replay.sources import instruments_for, native_symbols
 from stevie.venues.binance.reference import BinanceReferenceCore
 from stevie.venues.registry import VENUES
+from stevie.venues.simulator.config import ExchangeConfig
 from stevie.venues.simulator.faults import FaultSpecError
 from stevie.venues.simulator.playback import PlaybackError, Replay
-from stevie.venues.simulator.server import ExchangeConfig, SimulatedExchange
+from stevie.venues.simulator.server import SimulatedExchange
 from tests.inject import wait_until
 from tests.replay.captures import BINANCE, delta, recording, snapshot, write, ws
 

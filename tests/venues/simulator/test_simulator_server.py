@@ -14,14 +14,16 @@ from simulator_client import WireClient
 
 from stevie.venues.simulator.binance.listings import SPOT, USDM
 from stevie.venues.simulator.binance.protocol import without_host
-from stevie.venues.simulator.server import ExchangeConfig, SimulatedExchange, main_exchange
+from stevie.venues.simulator.config import ExchangeConfig
+from stevie.venues.simulator.server import SimulatedExchange, main_exchange
 from stevie.venues.simulator.venue import AT_ONCE
 
 FASTER = 20
 ROOT = Path(__file__).parents[3]
 ENTRY = (
     "from gevent import monkey; monkey.patch_all(); import sys;"
-    "from stevie.venues.simulator.server import ExchangeConfig, main_exchange;"
+    "from stevie.venues.simulator.config import ExchangeConfig;"
+    "from stevie.venues.simulator.server import main_exchange;"
     "sys.exit(main_exchange(ExchangeConfig(port=0, symbols=('BTCUSDT',))))"
 )
 

@@ -14,8 +14,9 @@ from gevent import subprocess
 from simulator_stevie import LiveStevie
 
 from stevie.venues.simulator.binance.listings import SPOT, USDM
+from stevie.venues.simulator.config import ExchangeConfig
 from stevie.venues.simulator.market.book import HistoryTooShortError
-from stevie.venues.simulator.server import ExchangeConfig, SimulatedExchange
+from stevie.venues.simulator.server import SimulatedExchange
 
 CLIENT = Path(__file__).with_name("ccxt_client.py")
 BASES = ("BTC", "ETH", "SOL")

@@ -14,7 +14,7 @@ from stevie.venues.simulator.market.book import BookView
 from stevie.venues.simulator.market.listed import ListedMarket
 from stevie.venues.simulator.market.listing import STEP_NS
 from stevie.venues.simulator.market.takers import Trade
-from stevie.venues.simulator.venue import Frame as Frame  # noqa: PLC0414  told on from here
+from stevie.venues.simulator.venue import Frame
 
 PARTIAL_DEPTHS = (5, 10, 20)
 STAGGER_STEPS = 3  # symbols send at different moments, as on the real venue
