@@ -1,0 +1,1 @@
+"""Benchmarks: every figure side by side with a peer in one run, as a ratio of medians."""
