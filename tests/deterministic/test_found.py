@@ -13,6 +13,11 @@ FOUND = {
         8,
         "refuse_snapshot@11363+4136:binance/ETHUSDT*0~0 alter@14358+186:binance/ETHUSDT*2~1000000",
     ),
+    # Four deltas that lie far ahead, each one good for two snapshots with growing pauses between.
+    "lies_on_lies": (
+        880,
+        "alter@11739+238:binance/BTCUSDT*2~1000000 alter@12597+121:binance/BTCUSDT*2~1000000",
+    ),
     # The sockets of a killed feed went on to tell its successor everything a second time.
     "sockets_of_a_killed_feed": (
         12,

@@ -18,7 +18,7 @@ import msgspec
 
 from stevie.domain.market.core import BookCore, Code, FrameKind, Scale
 from stevie.domain.market.fixed_point import NumberError
-from stevie.domain.market.frame_buffer import BufferLimits, FrameBuffer
+from stevie.domain.market.frame_buffer import BufferLimits, FrameBuffer, far_ahead
 from stevie.domain.market.fresh_book import LEVELS_MAX, Certificate, FreshBook, within
 from stevie.domain.market.horizon import Horizon, is_past
 
@@ -246,11 +246,25 @@ class Book:
             return
         self._horizon.note(self.core.view())
         self._move(BookState.LIVE, Reason.NONE, now_ns)
-        frames, received_ns = self._buffer.take()
+        frames, received_ns = self._without_liars(*self._buffer.take())
         self._apply(frames, received_ns, is_joining=True)
         if self.is_live and not self._ends_with(frames):
             self._lose(Code.GAP, now_ns, is_joining=False)
         self._judge_horizon(now_ns)
+
+    def _without_liars(
+        self, frames: Sequence[bytes], received_ns: Sequence[int]
+    ) -> tuple[Sequence[bytes], Sequence[int]]:
+        """The buffered frames but those deltas that claim a place far ahead of later ones.
+
+        Each of them would make this snapshot look too old. Leaving one out too many is harmless:
+        the chain has a hole then, which is judged like any other.
+        """
+        spans = [self.core.scan(frame) for frame in frames]
+        liars = far_ahead(spans, self.core.view().last_seq)
+        self.discarded_deltas += len(liars)
+        kept = [index for index in range(len(frames)) if index not in liars]
+        return [frames[index] for index in kept], [received_ns[index] for index in kept]
 
     def _ends_with(self, frames: Sequence[bytes]) -> bool:
         """Whether the book stands at the newest of the deltas that it was joined with.

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from stevie.domain.market.core import FrameKind
+
+SEQ_MAX = 2**63 - 1
+
 
 class BufferLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What one book may hold back."""
@@ -47,3 +51,25 @@ class FrameBuffer:
         taken = self.read()
         self.clear()
         return taken
+
+
+def far_ahead(scans: Sequence[tuple[int, int, int]], snapshot_seq: int) -> frozenset[int]:
+    """Which deltas do not continue the snapshot, though later ones lie before them: they are lies.
+
+    `scans` are (FrameKind, first sequence, last sequence) in order of arrival.
+    """
+    least_later = SEQ_MAX
+    least_after: list[int] = []
+    for kind, first_seq, _ in reversed(scans):
+        least_after.append(least_later)
+        if kind == FrameKind.DELTA:
+            least_later = min(least_later, first_seq)
+    liars, last_seq = set(), snapshot_seq
+    for index, (kind, first_seq, delta_last) in enumerate(scans):
+        if kind != FrameKind.DELTA or delta_last <= last_seq:
+            continue
+        if first_seq > last_seq + 1 and first_seq > least_after[-1 - index]:
+            liars.add(index)
+        else:
+            last_seq = delta_last
+    return frozenset(liars)

@@ -150,19 +150,27 @@ def test_a_snapshot_that_is_too_old_is_fetched_again_and_the_buffer_is_kept(
     assert (book.gaps, book.resyncs) == (0, 0)
 
 
-def test_a_delta_that_claims_a_place_far_ahead_does_not_keep_the_book_down(
+def test_a_delta_that_claims_a_place_far_ahead_of_later_ones_does_not_keep_the_book_down(
     book: Book, chain: Chain
 ) -> None:
-    ahead = depth_frame(10**9, 10**9 + 1, previous_seq=10**9 - 1)
-    on_frames(book, ahead)
+    on_frames(book, depth_frame(10**9, 10**9 + 1, previous_seq=10**9 - 1))
     tell(book, chain, 0, 3)
+
+    book.on_snapshot(chain.deltas[1].truth.body(), 0, NOW_NS)
+
+    assert_is(book, chain.deltas[2].truth)
+    assert book.counts().discarded_deltas == 1
+
+
+def test_a_lone_delta_far_ahead_is_given_up_after_two_snapshots(book: Book, chain: Chain) -> None:
+    on_frames(book, depth_frame(10**9, 10**9 + 1, previous_seq=10**9 - 1))
 
     for _ in range(2):
         assert book.snapshot_wanted
-        book.on_snapshot(chain.deltas[2].truth.body(), 0, NOW_NS)
-        tell(book, chain, 0, 3)
-    if book.snapshot_wanted:
-        book.on_snapshot(chain.deltas[2].truth.body(), 0, NOW_NS)
+        book.on_snapshot(chain.start.body(), 0, NOW_NS)
+        assert standing(book) == (BookState.SYNCING, Reason.SNAPSHOT_TOO_OLD)
+    tell(book, chain, 0, 3)
+    book.on_snapshot(chain.deltas[1].truth.body(), 0, NOW_NS)
 
     assert_is(book, chain.deltas[2].truth)
 

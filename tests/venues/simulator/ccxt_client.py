@@ -24,7 +24,7 @@ def client(port: int, venue: str):
     for key, url in made.urls["api"].items():
         if isinstance(url, str):
             made.urls["api"][key] = f"http://127.0.0.1:{port}{urlparse(url).path}"
-    for name in ("spot", "linear"):  # ccxt itself puts /public before the path of linear
+    for name in made.urls["api"]["ws"]:  # ccxt itself puts /public before the path of linear
         made.urls["api"]["ws"][name] = f"ws://127.0.0.1:{port}/ws"
     return made
 
