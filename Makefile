@@ -44,7 +44,7 @@ static: install-dev  ## the part of check that runs nothing
 		-isystem "$$($(py) -c 'import sysconfig; print(sysconfig.get_path("include"))')" "$$source" || exit 1; done
 
 soak: install-dev kernel  ## the campaigns of minutes
-	@$(py) -m pytest -m soak --timeout 0 $(ARGS)
+	@$(py) -m pytest -m soak --timeout 0 -o faulthandler_timeout=0 $(ARGS)
 
 bench: install-dev kernel  ## the benchmarks
 	@$(py) -m bench $(ARGS)
