@@ -139,13 +139,6 @@ def exchange(
     ] = AtEnd.STAY,
 ) -> None:
     """Serve the simulated exchange: Binance spot and USD-M over their own REST and WebSocket."""
-    # Here and not above: no other command needs the simulator.
-    from stevie.venues.simulator.config import ExchangeConfig  # noqa: PLC0415
-    from stevie.venues.simulator.faults import FaultSpecError  # noqa: PLC0415
-    from stevie.venues.simulator.playback import PlaybackError, Replay  # noqa: PLC0415
-    from stevie.venues.simulator.registry import SYMBOLS  # noqa: PLC0415
-    from stevie.venues.simulator.server import main_exchange  # noqa: PLC0415
-
     config = _configured(
         {
             "simulator.port": port if port is not None else _port_from_environment(),
@@ -156,13 +149,24 @@ def exchange(
             "simulator.truth": truth,
         }
     )
+    raise typer.Exit(_serve_exchange(config, replay, speed=speed, at_end=at_end))
+
+
+def _serve_exchange(config: Config, replay: Path | None, *, speed: str, at_end: AtEnd) -> int:
+    # Here and not above: no other command needs the simulator.
+    from stevie.venues.simulator.config import ExchangeConfig  # noqa: PLC0415
+    from stevie.venues.simulator.faults import FaultSpecError  # noqa: PLC0415
+    from stevie.venues.simulator.playback import PlaybackError, Replay  # noqa: PLC0415
+    from stevie.venues.simulator.registry import SYMBOLS  # noqa: PLC0415
+    from stevie.venues.simulator.server import main_exchange  # noqa: PLC0415
+
     simulator = config.simulator
     symbols = tuple(symbol for symbol in config.symbols if symbol in SYMBOLS)
     if not symbols and replay is None:
         _fail(f"symbols: none of them is simulated; allowed: {', '.join(SYMBOLS)}", EXIT_USAGE)
     played = Replay(path=replay, speed=_speed(speed), at_end=at_end.value) if replay else None
     try:
-        code = main_exchange(
+        return main_exchange(
             ExchangeConfig(
                 host=simulator.host,
                 port=simulator.port,
@@ -178,7 +182,6 @@ def exchange(
         _fail(f"simulator.faults: {error}", EXIT_USAGE)
     except (PlaybackError, CaptureError) as error:
         _fail(str(error), EXIT_UNREADABLE)
-    raise typer.Exit(code)
 
 
 def _speed(text: str) -> float:
