@@ -5,7 +5,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 py := .venv/bin/python
 
-.PHONY: help install install-dev run test check static bench soak kernel lock clean
+.PHONY: help install install-dev run test check static bench flame soak kernel lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,9 +24,16 @@ build/kernel.stamp: $(wildcard native/*) stevie/adapters/kernel.py .venv/runtime
 	@$(py) -m stevie.adapters.kernel --build
 	@mkdir -p build && touch $@
 
+# Python writes its caches itself, but not where PYTHONDONTWRITEBYTECODE is set, as in many images:
+# there every start would compile all modules again, in every process.
+build/bytecode.stamp: $(shell find stevie -name '*.py') .venv/runtime.stamp
+	@$(py) -m compileall -q stevie
+	@mkdir -p build && touch $@
+
 # The Procfile's gunicorn and stevie are those of .venv, never a system-wide one.
 run: export PATH := $(CURDIR)/.venv/bin:$(PATH)
-run: kernel  ## Stevie on http://127.0.0.1:$PORT (5000), with the simulated exchange beside it
+run: install  ## Stevie on http://127.0.0.1:$PORT (5000), with the simulated exchange beside it
+	@$(MAKE) --silent build/kernel.stamp build/bytecode.stamp
 	@exec .venv/bin/stevie up
 
 test: install-dev kernel  ## all tests but the soak
@@ -40,14 +47,19 @@ static: install-dev  ## the part of check that runs nothing
 	@$(py) -m ruff check .
 	@$(py) -m mypy
 	@.venv/bin/lint-imports
-	@for source in native/*.cpp; do g++ -std=c++17 -Wall -Wextra -Wconversion -fsyntax-only \
+	@for source in native/*.cpp bench/*.cpp; do g++ -std=c++17 -Wall -Wextra -Wconversion -fsyntax-only \
 		-isystem "$$($(py) -c 'import sysconfig; print(sysconfig.get_path("include"))')" "$$source" || exit 1; done
 
 soak: install-dev kernel  ## the campaigns of minutes
 	@$(py) -m pytest -m soak --timeout 0 -o faulthandler_timeout=0 $(ARGS)
 
-bench: install-dev kernel  ## the benchmarks
+bench: kernel  ## the benchmarks beside their peers; ARGS=--quick takes a minute
+	@tools/install.sh bench
 	@$(py) -m bench $(ARGS)
+
+flame: kernel  ## where the kernel's time goes, into docs/flame.svg
+	@tools/install.sh bench
+	@$(py) -m bench.flame
 
 lock:  ## pin again what setup.cfg asks for (needs uv and the network); UPGRADE=1 takes newer versions
 	@tools/lock.sh

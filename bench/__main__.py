@@ -1,61 +1,65 @@
-"""`make bench`: prints a table and writes bench/results.json."""
+"""`make bench`: prints what was measured and writes bench/results.json.
+
+`make bench ARGS="--quick"` takes a minute; `--only books,scale` names the suites to run;
+`--write-docs` puts the tables into docs/performance.md, `--last` those of the run before.
+"""
 
 from gevent import monkey
 
 monkey.patch_all()  # before anything that opens a socket or starts a thread is imported
 
-import logging
-import platform
-import subprocess
+import os
 import sys
-from pathlib import Path
 
-import msgspec
+QUICK = {"BENCH_ROUNDS": "3", "BENCH_FRAMES": "10000"}
+if "--quick" in sys.argv:
+    os.environ |= QUICK  # read when what is below is imported, and by the contenders' processes
+
+import argparse
+import importlib
+import logging
+
 from rich.console import Console
-from rich.table import Table
 
-from bench import actors, books
-from bench.rounds import ROUNDS, Pair
+from bench import report
 
-RESULTS = Path(__file__).parent / "results.json"
+SUITES = ("books", "scale", "actors", "pipeline", "wire", "audit")
 
 
 def main() -> None:
-    logging.disable(logging.CRITICAL)  # the peer's own chatter is no part of its work
-    console = Console(width=120)  # a table that a log keeps whole
-    console.print(f"medians of {ROUNDS} runs of each side in turn, by CPU time")
-    rows = [*books.rows(), *actors.rows()]
-    console.print(_table(rows))
-    results = {"machine": _machine(), "rounds": ROUNDS, "rows": [row._asdict() for row in rows]}
-    RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-    console.print(f"written to {RESULTS.relative_to(Path.cwd())}", highlight=False)
+    arguments = _arguments()
+    logging.disable(logging.CRITICAL)  # the peers' own chatter is no part of their work
+    console = Console(width=140)  # a table that a log keeps whole
+    if not arguments.last:
+        report.save(_run(arguments.only.split(","), console))
+    results = report.load()
+    for table in report.tables(results):
+        console.print(table)
+    console.print(report.headline(results), highlight=False)
+    if arguments.write_docs:
+        report.write_docs(results)
 
 
-def _table(rows: list[Pair]) -> Table:
-    table = Table()
-    for column in ("what", "ours", "per CPU second", "peer", "per CPU second", "ratio"):
-        table.add_column(column, justify="left" if column in {"what", "ours", "peer"} else "right")
-    for row in rows:
-        speeds = f"{row.ours_per_s:,.0f} {row.unit}", f"{row.peer_per_s:,.0f} {row.unit}"
-        table.add_row(row.name, row.ours, speeds[0], row.peer, speeds[1], f"{row.ratio:.2f}")
-    return table
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer frames and rounds")
+    parser.add_argument("--only", default=",".join(SUITES), help="suites, with commas between")
+    parser.add_argument("--last", action="store_true", help="run nothing: show the last results")
+    parser.add_argument("--write-docs", action="store_true", help="into docs/performance.md")
+    return parser.parse_args()
 
 
-def _machine() -> dict[str, str]:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return {
-        "platform": platform.platform(terse=True),
-        "processor": _processor(),
-        "python": sys.version.split()[0],
-        "commit": commit.stdout.strip() or "none",
-    }
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), "?")
+def _run(suites: list[str], console: Console) -> "report.Rows":
+    rows: report.Rows = []
+    for suite in suites:
+        try:
+            module = importlib.import_module(f"bench.{suite}")
+        except ModuleNotFoundError as error:
+            console.print(f"bench.{suite}: left out ({error})", highlight=False)
+            continue
+        with console.status(f"bench.{suite}"):
+            rows += module.rows()
+    return rows
 
 
 if __name__ == "__main__":

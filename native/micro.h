@@ -50,6 +50,8 @@ class Core {
   PyObject* apply_frames(PyObject* frames, PyObject* received_ns, int64_t start) noexcept;
   PyObject* apply_levels(int64_t first_seq, int64_t last_seq, int64_t previous_seq,
                          int64_t event_ns, PyObject* bids, PyObject* asks, int64_t at_ns) noexcept;
+  PyObject* apply_deltas(PyObject* heads, PyObject* levels, int64_t start) noexcept;
+  PyObject* follow(PyObject* frame, int64_t received_ns) noexcept;
   PyObject* scan(PyObject* frame) noexcept;
   PyObject* adopt(Core& fresher) noexcept;
   PyObject* pause_at(int64_t applied) noexcept;

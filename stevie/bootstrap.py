@@ -5,9 +5,7 @@ up, `stop()` before it exits.
 """
 
 import os
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import structlog
 
@@ -18,9 +16,10 @@ from stevie.actors.venue_book import BookSettings
 from stevie.actors.venue_feed import FeedSettings
 from stevie.adapters.clock import LiveClock
 from stevie.adapters.kernel import load_kernel
+from stevie.adapters.process import age_ms
 from stevie.adapters.rng import SeededRng
 from stevie.adapters.transport import GeventTransport
-from stevie.config import FILE_DEFAULT, FILE_VARIABLE, Config, load
+from stevie.config import Config, load
 from stevie.domain.market.features import FeatureSpec
 from stevie.domain.market.instrument import Instrument, InstrumentKind, SymbolTable
 from stevie.domain.market.link import SECOND_NS, LinkLimits
@@ -34,9 +33,6 @@ from stevie.venues.registry import VENUES, simulated
 
 log = structlog.get_logger()
 
-EXCHANGE_PORT_OFFSET = 100
-CHECKOUT = Path(__file__).resolve().parents[1]
-
 # Quotes that a compact symbol of the configuration may end in; the venue's own list corrects it.
 QUOTES = ("USDT", "USDC", "USD", "EUR", "BTC", "ETH")
 
@@ -47,7 +43,22 @@ class Stevie:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.clock = LiveClock()
+        log.info(
+            "stevie_starting",
+            version=__version__,
+            profile=config.profile,
+            market=config.market,
+            venues=config.venues,
+            symbols=config.symbols,
+            process_ms=age_ms(),
+        )
         self.kernel = kernel(config)
+        log.info(
+            "kernel_loaded",
+            kernel=self.kernel.name,
+            kernel_hash=self.kernel.source_hash[:16],
+            process_ms=age_ms(),
+        )
         counters = Counters(MarketCounter)
         self._seed = int.from_bytes(os.urandom(8), "big")
         self.system = ActorSystem(clock=self.clock, rng=SeededRng(self._seed), counters=counters)
@@ -71,20 +82,10 @@ class Stevie:
 
     def start(self) -> None:
         """Bring the actors up."""
-        config = self.config
-        log.info(
-            "stevie_starting",
-            profile=config.profile,
-            market=config.market,
-            kernel=self.kernel.name,
-            kernel_hash=self.kernel.source_hash[:16],
-            venues=config.venues,
-            symbols=config.symbols,
-            seed=self._seed,
-        )
         self._watchdog.start()
-        self.system.start(root_spec([self._setup(venue) for venue in config.venues]))
-        log.info("stevie_started", actors=len(self.system.directory.tree()))
+        self.system.start(root_spec([self._setup(venue) for venue in self.config.venues]))
+        actors = len(self.system.directory.tree())
+        log.info("tree_started", actors=actors, seed=self._seed, process_ms=age_ms())
 
     def stop(self, timeout_s: float) -> None:
         """Take the actors down in reverse order."""
@@ -115,38 +116,6 @@ class Stevie:
 def kernel(config: Config) -> Kernel:
     """The kernel that the configuration asks for; KernelError if it cannot be had."""
     return load_kernel(config.kernel.mode, VENUES["binance"].reference)
-
-
-def process_plan(config: Config, environ: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """The command line and environment that run the processes of this configuration.
-
-    What was decided here (a flag, a file found in this directory) is exported, so that every
-    process reads the same. Whoever names a simulator by URL runs it himself.
-    """
-    binaries = Path(sys.executable).parent
-    told = {**environ, "PATH": f"{binaries}:{environ.get('PATH', '')}"}
-    file = Path(environ.get(FILE_VARIABLE) or FILE_DEFAULT)
-    if file.is_file():
-        told[FILE_VARIABLE] = str(file.resolve())
-    told["STEVIE__MARKET"] = config.market
-    told["STEVIE__HTTP__HOST"] = config.http.host
-    told["STEVIE__HTTP__PORT"] = str(config.http.port)
-    processes = ["web"]
-    if config.market == "simulated" and "simulator.url" not in config.origins:
-        processes.append("exchange")
-        told.update(_exchange_address(config))
-    honcho = [str(binaries / "honcho"), "start", "--port", str(config.http.port), *processes]
-    return honcho, told
-
-
-def _exchange_address(config: Config) -> dict[str, str]:
-    """Where the exchange listens and is found: 100 above the HTTP port unless configured."""
-    is_set = "simulator.port" in config.origins
-    port = config.simulator.port if is_set else config.http.port + EXCHANGE_PORT_OFFSET
-    return {
-        "STEVIE__SIMULATOR__PORT": str(port),
-        "STEVIE__SIMULATOR__URL": f"http://127.0.0.1:{port}",
-    }
 
 
 def feature_spec(config: Config) -> FeatureSpec:

@@ -4,31 +4,25 @@ Exit codes: 0 all well; 1 the answer is no (differences, a failed check); 2 a wr
 configuration; 3 the actor tree died; 4 an input file cannot be read; 130 interrupted.
 """
 
+# ruff: noqa: PLC0415 - each command imports what it needs: `up` and `exchange` start often
+
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-import ujson
-from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
-from stevie import __version__, bootstrap, doctor, logs
-from stevie.adapters.clock import LiveClock
-from stevie.adapters.kernel import KernelError
-from stevie.capture import CaptureError
-from stevie.config import Config, ConfigError, load
-from stevie.ports import Kernel
-from stevie.replay import job, report
-from stevie.replay.expectation import ExpectationError
-from stevie.replay.runner import ReplayCrashedError
-from stevie.replay.sources import SourceError
-from stevie.venues.registry import VENUES
+from stevie import __version__
+from stevie.config import VENUES, Config, ConfigError, load
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stevie.ports import Kernel
 
 VenueName = StrEnum("VenueName", {name: name for name in VENUES})  # type: ignore[misc]
 
@@ -55,27 +49,41 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-console = Console()
-errors = Console(stderr=True)
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
+def _console(*, is_error: bool = False) -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=is_error)
+
+
 def _fail(message: str, code: int) -> NoReturn:
+    from rich.text import Text
+
     text = Text(f"stevie: {message}", style="red")
-    errors.print(text, soft_wrap=True)
+    _console(is_error=True).print(text, soft_wrap=True)
     raise typer.Exit(code)
 
 
+def _loaded(flags: dict[str, object] | None = None) -> Config:
+    """The configuration; a wrong one ends the command."""
+    try:
+        return load(environ=os.environ, flags=flags)
+    except ConfigError as error:
+        _fail(str(error), EXIT_USAGE)
+
+
 def _configured(flags: dict[str, object] | None = None, *, level: str = "") -> Config:
-    """The configuration, with logs set up by it; a wrong one ends the command.
+    """The configuration, with logs set up by it.
 
     `level` is for a command whose output is not its log, unless the configuration sets one.
     """
-    try:
-        config = load(environ=os.environ, flags=flags)
-    except ConfigError as error:
-        _fail(str(error), EXIT_USAGE)
+    from stevie import logs
+    from stevie.adapters.clock import LiveClock
+
+    config = _loaded(flags)
     if not level or "log.level" in config.origins:
         level = config.log.level
     logs.configure(clock=LiveClock(), format=config.log.format, level=level)
@@ -84,7 +92,7 @@ def _configured(flags: dict[str, object] | None = None, *, level: str = "") -> C
 
 def _version(*, wanted: bool) -> None:
     if wanted:
-        console.print(f"stevie {__version__}", highlight=False)
+        typer.echo(f"stevie {__version__}")
         raise typer.Exit
 
 
@@ -107,9 +115,11 @@ def up(
     market: Annotated[str | None, typer.Option(help="simulated or live.")] = None,
 ) -> None:
     """Run Stevie, and the simulated exchange unless the market is live; Ctrl-C stops both."""
-    config = _configured({"http.port": port, "market": market})
-    arguments, environ = bootstrap.process_plan(config, dict(os.environ))
-    os.chdir(bootstrap.CHECKOUT)
+    from stevie import launch
+
+    config = _loaded({"http.port": port, "market": market})
+    arguments, environ = launch.process_plan(config, dict(os.environ))
+    os.chdir(launch.CHECKOUT)
     os.execve(arguments[0], arguments, environ)  # noqa: S606 - our own process runner
 
 
@@ -153,12 +163,12 @@ def exchange(
 
 
 def _serve_exchange(config: Config, replay: Path | None, *, speed: str, at_end: AtEnd) -> int:
-    # Here and not above: no other command needs the simulator.
-    from stevie.venues.simulator.config import ExchangeConfig  # noqa: PLC0415
-    from stevie.venues.simulator.faults import FaultSpecError  # noqa: PLC0415
-    from stevie.venues.simulator.playback import PlaybackError, Replay  # noqa: PLC0415
-    from stevie.venues.simulator.registry import SYMBOLS  # noqa: PLC0415
-    from stevie.venues.simulator.server import main_exchange  # noqa: PLC0415
+    from stevie.capture import CaptureError
+    from stevie.venues.simulator.config import ExchangeConfig
+    from stevie.venues.simulator.faults import FaultSpecError
+    from stevie.venues.simulator.playback import PlaybackError, Replay
+    from stevie.venues.simulator.registry import SYMBOLS
+    from stevie.venues.simulator.server import main_exchange
 
     simulator = config.simulator
     symbols = tuple(symbol for symbol in config.symbols if symbol in SYMBOLS)
@@ -197,8 +207,10 @@ def _speed(text: str) -> float:
 
 
 def _port_from_environment() -> int | None:
-    text = os.environ.pop("PORT", "")  # a process runner's PORT is this process's own
-    return int(text) if text.isdecimal() else None
+    """A process runner's PORT is this process's own, unless its port is configured."""
+    text = os.environ.pop("PORT", "")
+    is_configured = "STEVIE__SIMULATOR__PORT" in os.environ
+    return int(text) if text.isdecimal() and not is_configured else None
 
 
 @app.command()
@@ -217,6 +229,12 @@ def replay(
     as_json: JsonFlag = False,
 ) -> None:
     """Run a capture through the real actors, as fast as they take it, and print the books."""
+    from stevie.capture import CaptureError
+    from stevie.replay import job, report
+    from stevie.replay.expectation import ExpectationError
+    from stevie.replay.runner import ReplayCrashedError
+    from stevie.replay.sources import SourceError
+
     config = _configured(level="warning")
     kernel = _kernel(config)
     request = job.Request(file=file, venue=venue, instruments=instruments, expect=expect)
@@ -231,7 +249,7 @@ def replay(
     if as_json:
         _print_json(report.as_json(outcome, file=str(file), expect=expected, kernel=kernel.name))
     else:
-        report.print_outcome(console, outcome, expect=expected, kernel=kernel.name)
+        report.print_outcome(_console(), outcome, expect=expected, kernel=kernel.name)
     if outcome.replayed.broken:
         _fail(outcome.replayed.broken, EXIT_UNREADABLE)
     raise typer.Exit(EXIT_NO if outcome.differences else 0)
@@ -251,8 +269,7 @@ def explore(
     as_json: JsonFlag = False,
 ) -> None:
     """Run the market actors on virtual time against a faulty simulated market, seed by seed."""
-    # Here and not above: no other command needs the simulator.
-    from stevie.explore import campaign  # noqa: PLC0415
+    from stevie.explore import campaign
 
     config = _configured(level="critical")
     kernel = _kernel(config)
@@ -272,23 +289,28 @@ def explore(
     if as_json:
         _print_json(campaign.as_json(summary))
     else:
-        campaign.print_summary(console, summary)
+        campaign.print_summary(_console(), summary)
     raise typer.Exit(EXIT_NO if summary.finding else 0)
 
 
 @app.command(name="doctor")
 def examine(*, as_json: JsonFlag = False) -> None:
     """Look at this machine, the configuration and the market, and say what will work."""
+    from stevie import doctor
+
     config = _configured(level="warning")
     findings = doctor.examine(config)
     if as_json:
         _print_json({"findings": [finding._asdict() for finding in findings]})
     else:
-        doctor.print_findings(console, findings)
+        doctor.print_findings(_console(), findings)
     raise typer.Exit(0 if all(finding.is_ok for finding in findings) else EXIT_NO)
 
 
-def _kernel(config: Config) -> Kernel:
+def _kernel(config: Config) -> "Kernel":
+    from stevie import bootstrap
+    from stevie.adapters.kernel import KernelError
+
     try:
         return bootstrap.kernel(config)
     except KernelError as error:
@@ -298,6 +320,9 @@ def _kernel(config: Config) -> Kernel:
 @contextmanager
 def _progress(what: str, unit: str = "frames") -> Iterator[Callable[[int], None]]:
     """A counter on standard error, only for a person who watches."""
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+    errors = _console(is_error=True)
     name = TextColumn("{task.description}", markup=False)
     columns = (name, TextColumn("{task.completed:,} " + unit))
     with Progress(
@@ -308,4 +333,6 @@ def _progress(what: str, unit: str = "frames") -> Iterator[Callable[[int], None]
 
 
 def _print_json(value: object) -> None:
+    import ujson
+
     sys.stdout.write(ujson.dumps(value, escape_forward_slashes=False, ensure_ascii=False) + "\n")

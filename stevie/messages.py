@@ -5,6 +5,7 @@ How a full mailbox treats a message is part of its type (`delivery`, see `runtim
 """
 
 from collections.abc import Hashable
+from itertools import chain
 from typing import ClassVar, Self
 
 from stevie.domain.market.book import BookCounts, Checkpoint
@@ -43,10 +44,11 @@ class FramesReceived(Message, frozen=True, kw_only=True, gc=False):
     @classmethod
     def fold(cls, messages: tuple[Self, ...]) -> Self:
         """Several as one."""
+        flat = chain.from_iterable
         return cls(
-            frames=tuple(frame for message in messages for frame in message.frames),
-            received_ns=tuple(at for message in messages for at in message.received_ns),
-            connections=tuple({c: None for message in messages for c in message.connections}),
+            frames=tuple(flat(message.frames for message in messages)),
+            received_ns=tuple(flat(message.received_ns for message in messages)),
+            connections=tuple(dict.fromkeys(flat(message.connections for message in messages))),
         )
 
     @classmethod

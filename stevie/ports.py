@@ -110,6 +110,9 @@ class VenueCodec(Protocol):
     def route(self, frame: bytes) -> FrameRoute:
         """Whose frame this is, without reading all of it."""
 
+    def route_all(self, frames: Sequence[bytes]) -> Sequence[FrameRoute]:
+        """The same of each; those of one symbol are as a rule one object."""
+
     def time_url(self) -> str:
         """The REST request of the venue's time: the cheapest sign of life."""
 

@@ -4,33 +4,12 @@ import falcon.testing
 import pytest
 
 from stevie import bootstrap
-from stevie.config import Config, HttpConfig, KernelConfig, SimulatorConfig, load
+from stevie.config import Config, KernelConfig, SimulatorConfig, load
 from stevie.domain.market.instrument import InstrumentKind
 from tests.e2e.processes import free_ports
 from tests.inject import wait_until
 
 PYTHON = {"STEVIE__KERNEL__MODE": "python", "STEVIE__LOG__LEVEL": "error"}
-
-
-def test_the_processes_agree_on_their_ports_whatever_the_runner_hands_out():
-    config = Config(http=HttpConfig(port=6000))
-
-    arguments, environ = bootstrap.process_plan(config, {"PATH": "/bin", "OTHER": "kept"})
-
-    assert arguments[-2:] == ["web", "exchange"]
-    assert arguments[0].endswith("/honcho")
-    assert environ["STEVIE__HTTP__PORT"] == "6000"
-    assert environ["STEVIE__SIMULATOR__URL"].endswith(f":{environ['STEVIE__SIMULATOR__PORT']}")
-    assert environ["OTHER"] == "kept"
-    assert environ["PATH"].endswith(":/bin")
-
-
-def test_a_live_market_runs_no_exchange():
-    arguments, environ = bootstrap.process_plan(Config(market="live"), {})
-
-    assert arguments[-1] == "web"
-    assert environ["STEVIE__MARKET"] == "live"
-    assert "STEVIE__SIMULATOR__PORT" not in environ
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 #!/bin/sh
-# usage: tools/install.sh [dev]      Makes .venv exactly what the locks say; silent and instant when it already is.
+# usage: tools/install.sh [dev|bench]      Makes .venv exactly what the locks say; silent and instant when it already is.
 #
 # The stamps are written last: without them the next run begins anew, so an interrupted run leaves nothing
 # half-installed behind. They hold what the content depends on: the locks, and the directory (scripts name it).
@@ -33,9 +33,10 @@ entries() {
 
 runtime=$(key requirements.lock)
 dev=$(key requirements.lock requirements-dev.lock)
+bench=$(key requirements.lock requirements-dev.lock requirements-bench.lock)
 package=$(key setup.cfg pyproject.toml)
 
-if ! has runtime "$runtime" || ! "$bin/python" -c '' 2>/dev/null; then
+if ! has runtime "$runtime" || ! "$bin/python" -I -S -c '' 2>/dev/null; then
     python=$(tools/preflight.sh)
     say "making .venv with $("$python" --version) ($python)"
     rm -rf .venv
@@ -57,10 +58,16 @@ if ! has runtime "$runtime" || ! "$bin/python" -c '' 2>/dev/null; then
     stamp runtime "$runtime"
 fi
 
-if [ "$want" = dev ] && ! has dev "$dev"; then
+if [ -n "$want" ] && ! has dev "$dev"; then
     say "installing the tools of requirements-dev.lock"
     locked requirements-dev.lock
     stamp dev "$dev"
+fi
+
+if [ "$want" = bench ] && ! has bench "$bench"; then
+    say "installing the peers of requirements-bench.lock"
+    locked requirements-bench.lock
+    stamp bench "$bench"
 fi
 
 if ! has package "$package" || [ ! -x "$bin/stevie" ]; then

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes both locks from setup.cfg. Needs uv (pip install uv) and the network; nothing else here does.
+# Writes the locks from setup.cfg. Needs uv (pip install uv) and the network; nothing else here does.
 # For Linux, where Stevie runs, and any Python from 3.11 on. Pins that still fit are kept; `make lock UPGRADE=1` renews them.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,3 +14,5 @@ compile --universal --extra build --output-file requirements.lock
 # Not universal: ccxt pins a pycparser that gevent's on Windows does not take.
 compile --python-platform linux --extra build --extra dev --constraint requirements.lock \
     --output-file requirements-dev.lock
+compile --python-platform linux --extra bench --constraint requirements-dev.lock \
+    --output-file requirements-bench.lock

@@ -18,7 +18,6 @@ from stevie.messages import (
 )
 from stevie.runtime.actor import StevieActor
 from stevie.runtime.context import ActorContext
-from stevie.runtime.message import Message
 
 MarketMessage = BookChanged | FeaturesChanged | ReadMarket
 
@@ -38,9 +37,8 @@ class MarketData(StevieActor):
         self._books: dict[tuple[str, str], BookChanged] = {}
         self._features: dict[tuple[str, str], FeaturesChanged] = {}
 
-    def handle(self, message: Message) -> object:
+    def handle(self, message: MarketMessage) -> object:
         """Dispatch on the message's type."""
-        assert isinstance(message, MarketMessage), message
         match message:
             case BookChanged():
                 self._books[message.symbol, message.venue] = message

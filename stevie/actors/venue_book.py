@@ -40,12 +40,11 @@ from stevie.messages import (
 from stevie.ports import Kernel
 from stevie.runtime.actor import StevieActor
 from stevie.runtime.context import ActorContext
-from stevie.runtime.message import Message
 
 log = structlog.get_logger()
 
 PUBLISH_GAP_NS = SECOND_NS // 20  # at most 20 publications a second
-PUBLISH_IDLE_S = 1.0  # an unchanged book is published so often, so that a newcomer hears of it
+PUBLISH_IDLE_S = 1.0  # after so long an unchanged book is published too: newcomers hear of it
 QUIET_S = 2.0  # without a delta the snapshot alone is the book
 RETRY_MIN_S = 0.2
 RETRY_MAX_S = 8.0  # a venue that answers again is believed within ten seconds
@@ -111,9 +110,8 @@ class VenueBook(StevieActor):
         self.tell(self._feed, BookStarted(native_symbol=self._instrument.native))
         self.after(PUBLISH_IDLE_S, PublishDue(is_idle=True))
 
-    def handle(self, message: Message) -> object:  # noqa: C901 - one case a message
+    def handle(self, message: BookMessage) -> object:  # noqa: C901, PLR0912 - one case a message
         """Dispatch on the message's type."""
-        assert isinstance(message, BookMessage), message
         match message:
             case FramesReceived():
                 self._book.on_frames(message.frames, message.received_ns)
@@ -132,7 +130,8 @@ class VenueBook(StevieActor):
             case QuietSince():
                 self._on_quiet_since(message)
             case PublishDue():
-                self._on_publish_due(message)
+                if not self._is_due(message):
+                    return None
             case WatchCheckpoints():
                 self._book.watch_checkpoints(message.applied_counts)
             case ReadBook():
@@ -167,11 +166,14 @@ class VenueBook(StevieActor):
             self._instrument = message.instrument
             self._book.core.refine(message.instrument.scale)
 
-    def _on_publish_due(self, message: PublishDue) -> None:
-        if message.is_idle:
-            self.after(PUBLISH_IDLE_S, PublishDue(is_idle=True))
-        else:
+    def _is_due(self, message: PublishDue) -> bool:
+        if not message.is_idle:
             self._is_publish_armed = False
+            return True
+        wait_s = PUBLISH_IDLE_S - (self._now_ns() - self._published_ns) / SECOND_NS
+        is_due = wait_s < PUBLISH_IDLE_S / 2  # a book that moves is heard of anyway
+        self.after(PUBLISH_IDLE_S if is_due else wait_s, PublishDue(is_idle=True))
+        return is_due
 
     def _settle(self) -> None:
         """After every message: ask for what the book wants, count, publish."""
@@ -228,10 +230,9 @@ class VenueBook(StevieActor):
         self.tell("market_data", changed)
         self.context.counters.add(MarketCounter.PUBLICATIONS, venue)
         if fresh is not None:
-            self.tell("market_data", self._features(fresh.scale.price_decimals))
+            self.tell("market_data", self._features(fresh.scale.price_decimals, now_ns))
 
-    def _features(self, price_decimals: int) -> FeaturesChanged:
-        now_ns = self._now_ns()
+    def _features(self, price_decimals: int, now_ns: int) -> FeaturesChanged:
         return FeaturesChanged(
             venue=self._instrument.venue,
             symbol=self._instrument.symbol,

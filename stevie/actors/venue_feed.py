@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from stevie.actors.feed_answers import instruments_answered, snapshot_answered
+from stevie.actors.feed_frames import sort_frames
 from stevie.actors.feed_line import FeedLine, LineEvent
 from stevie.actors.market_counters import MarketCounter
 from stevie.domain.market.instrument import Instrument
@@ -116,9 +117,8 @@ class VenueFeed(StevieActor):
         for line in self._lines:
             line.drop()
 
-    def handle(self, message: Message) -> object:  # noqa: C901, PLR0912 - one case a message
+    def handle(self, message: FeedMessage) -> object:  # noqa: C901, PLR0912 - one case a message
         """Dispatch on the message's type."""
-        assert isinstance(message, FeedMessage), message
         match message:
             case FramesReceived():
                 self._on_frames_received(message)
@@ -158,19 +158,12 @@ class VenueFeed(StevieActor):
     def _on_frames_received(self, message: FramesReceived) -> None:
         """Sort frames by book, in order, and pass each book its own as one batch."""
         self._note_heard(message.connections)
-        sorted_frames: dict[str, tuple[list[bytes], list[int]]] = {}
-        route, books = self._codec.route, self._books
-        for frame, at in zip(message.frames, message.received_ns, strict=True):
-            native, control = route(frame)
-            name = books.get(native)
-            if name is None:
-                self._on_unrouted(control or "other_symbol", frame)
-                continue
-            frames, times = sorted_frames.setdefault(name, ([], []))
-            frames.append(frame)
-            times.append(at)
-        for name, (frames, times) in sorted_frames.items():
-            self.tell(name, FramesReceived(frames=tuple(frames), received_ns=tuple(times)))
+        routes = self._codec.route_all(message.frames)
+        batches, strays = sort_frames(message, routes, self._books)
+        for name, batch in batches.items():
+            self.tell(name, batch)
+        for kind, frame in strays:
+            self._on_unrouted(kind, frame)
         self._frames += len(message.frames)
         self.context.counters.add(
             MarketCounter.FEED_FRAMES, self._codec.venue, by=len(message.frames)

@@ -18,7 +18,14 @@ from typing import Any, Literal, cast
 import structlog
 
 from stevie.adapters.signals import signals_kept
-from stevie.domain.market.core import BookCore, CoreSpec, CoreView, DeltaLevels, Scale
+from stevie.domain.market.core import (
+    BookCore,
+    CoreSpec,
+    CoreView,
+    DeltaBatch,
+    DeltaLevels,
+    Scale,
+)
 from stevie.domain.market.features import Features
 from stevie.domain.market.fixed_point import NumberError
 from stevie.ports import Kernel
@@ -45,11 +52,13 @@ class NativeCore:
     """A `BookCore` in C++. What needs no translation is the C++ method itself."""
 
     __slots__ = (
+        "_apply_deltas",
         "_apply_levels",
         "_core",
         "_refine",
         "apply_frames",
         "features",
+        "follow",
         "ladder",
         "load_snapshot",
         "pause_at",
@@ -76,6 +85,7 @@ class NativeCore:
         self.load_snapshot, self.apply_frames = core.load_snapshot, core.apply_frames
         self.scan, self.pause_at, self.view = core.scan, core.pause_at, core.view
         self.top, self.ladder, self.features = core.top, core.ladder, core.features
+        self.follow, self._apply_deltas = core.follow, core.apply_deltas
         self._apply_levels, self._refine = core.apply_levels, core.refine
 
     def apply_levels(self, levels: DeltaLevels, at_ns: int) -> int:
@@ -91,6 +101,11 @@ class NativeCore:
             at_ns,
         )
         return code
+
+    def apply_deltas(self, deltas: DeltaBatch, start: int) -> tuple[int, int]:
+        """Apply many deltas of any codec; answers as `apply_frames` does."""
+        end: tuple[int, int] = self._apply_deltas(deltas.heads, deltas.levels, start)
+        return end
 
     def adopt(self, fresher: "NativeCore") -> None:
         """Take the levels and the place of another core; keep windows and counts."""

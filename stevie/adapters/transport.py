@@ -1,13 +1,13 @@
 """GeventTransport: the WebSocket and HTTP clients, each call on a greenlet of its own.
 
-WebSockets are `websockets`' protocol without I/O on a gevent socket: the cheapest client measured
-that checks the protocol, with no greenlet or timer of its own (docs/adr/0010). Frames go to the
-listener in batches, one for each read of the socket.
+WebSockets are `websockets`' protocol without I/O on a gevent socket, with no greenlet or timer of
+its own (docs/adr/0010). Messages are read in runs (docs/adr/0020) and go to the listener in
+batches, one for each read of the socket.
 """
 
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -18,19 +18,17 @@ from gevent.lock import BoundedSemaphore
 from gevent.queue import Full, Queue
 from websockets.client import ClientProtocol
 from websockets.exceptions import WebSocketException
-from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
-from websockets.frames import Frame, Opcode
-from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from stevie.adapters.websocket import MessageReader
 from stevie.ports import Clock, ConnectionListener, HttpAnswer
 
 log = structlog.get_logger()
 
 FRAME_BYTES_MAX = 32 * 2**20  # Coinbase's first frame is 5 MB and grows
 BODY_BYTES_MAX = 64 * 2**20  # the largest exchangeInfo is 20 MB
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024  # PERF: malloc maps larger blocks anew each time, 16 µs a read
 YIELD_NS = 2_000_000  # a socket that always has data never yields by itself
 SEND_QUEUE_MAX = 64  # what a feed has to say is short
 FAREWELL_S = 0.5  # for a peer that does not read to take our close frame
@@ -105,16 +103,13 @@ class GeventConnection:
     ) -> None:
         self._url, self._listener, self._clock, self._timeout_s = url, listener, clock, timeout_s
         self._timeout_ns = int(timeout_s * 1e9)
-        self._protocol = ClientProtocol(
-            parse_uri(url),
-            max_size=FRAME_BYTES_MAX,
-            extensions=[ClientPerMessageDeflateFactory()],
-        )
+        # No compression is offered: a frame would cost many times as much to read (docs/adr/0020).
+        self._protocol = ClientProtocol(parse_uri(url), max_size=FRAME_BYTES_MAX)
+        self._reader = MessageReader(self._protocol, FRAME_BYTES_MAX)
         self._socket: socket.socket | None = None
         self._sending = BoundedSemaphore()  # reader and writer send, never into one another
         self._unsent: Queue[Callable[[], None]] = Queue(SEND_QUEUE_MAX)
         self._writer: gevent.Greenlet[..., None] | None = None
-        self._parts: list[bytes] = []
         self._is_closing = False
 
     # -- what the feed asks for; never waits ------------------------------------------------------
@@ -211,10 +206,10 @@ class GeventConnection:
         """Read until the peer ends it; the time-out is for the handshake alone."""
         assert self._socket is not None
         begun_ns = yielded_ns = self._clock.monotonic_ns()
-        while data := self._socket.recv(READ_BYTES):
-            self._protocol.receive_data(data)
-            self._hear(self._protocol.events_received())
-            self._flush()
+        while data := self._receive():
+            self._hear(data, self._clock.monotonic_ns())
+            if self._protocol.writes:
+                self._flush()
             if self._protocol.close_expected():
                 return  # a farewell, or a breach of the protocol: nothing more to hear
             now_ns = self._clock.monotonic_ns()
@@ -225,33 +220,44 @@ class GeventConnection:
                 yielded_ns = self._clock.monotonic_ns()
         self._protocol.receive_eof()
 
-    def _hear(self, events: Iterable[object]) -> None:
-        frames: list[bytes] = []
-        for event in events:
-            if isinstance(event, Response):
-                self._on_handshake()
-            elif isinstance(event, Frame):
-                self._on_frame(event, frames)
-        if frames:
-            self._listener.on_frames(frames, self._clock.monotonic_ns())
+    def _receive(self) -> bytes:
+        """What has come; of a secure socket all records that are there, and not only the next."""
+        sock = self._socket
+        assert sock is not None
+        data = sock.recv(READ_BYTES)
+        if self._writer is None or not isinstance(sock, ssl.SSLSocket):
+            return data
+        records, size, timeout_s = [data], len(data), sock.gettimeout()
+        # Nobody else can send in between and meet this time-out: nothing here waits.
+        sock.settimeout(0.0)
+        with suppress(OSError):  # there is no more for now; an error is told to the next read
+            while data and size < READ_BYTES:
+                data = sock.recv(READ_BYTES)
+                records.append(data)
+                size += len(data)
+        sock.settimeout(timeout_s)
+        return b"".join(records)
+
+    def _hear(self, data: bytes, received_ns: int) -> None:
+        """Tell what a read brought; control frames count as a sign of life."""
+        controls = self._reader.control_frames
+        messages = self._reader.receive(data)
+        if self._writer is None:
+            self._on_handshake()
+        if self._reader.control_frames > controls:
+            self._listener.on_heard()
+        if messages:
+            self._listener.on_frames(messages, received_ns)
 
     def _on_handshake(self) -> None:
         if self._protocol.handshake_exc is not None:
             raise self._protocol.handshake_exc
+        if self._protocol.state is State.CONNECTING:
+            return
         assert self._socket is not None
         self._socket.settimeout(None)  # silence is judged by the feed
         self._writer = gevent.spawn(self._write)
         self._listener.on_open()
-
-    def _on_frame(self, frame: Frame, frames: list[bytes]) -> None:
-        """Join fragments; control frames count as a sign of life."""
-        if frame.opcode in {Opcode.PING, Opcode.PONG}:
-            self._listener.on_heard()
-        elif frame.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
-            self._parts.append(bytes(frame.data))
-            if frame.fin:
-                frames.append(self._parts[0] if len(self._parts) == 1 else b"".join(self._parts))
-                self._parts = []
 
     def _ending(self) -> tuple[int, str]:
         received = self._protocol.close_rcvd

@@ -11,10 +11,9 @@ from stevie.replay.expectation import Expectation, differences, read_expectation
 from stevie.replay.runner import Replay, Replayed
 from stevie.replay.sources import (
     SourceError,
-    infer_venue,
     instruments_for,
-    native_symbols,
     read_instrument_list,
+    subject_of,
 )
 from stevie.venues.registry import VENUES
 
@@ -40,11 +39,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 def run(request: Request, kernel: Kernel, on_progress: Callable[[int], None]) -> Outcome:
     """Replay; SourceError, ExpectationError, CaptureError or OSError if the input is of no use."""
     expected = read_expectation(request.expect) if request.expect else Expectation(symbols={})
-    venue = request.venue or infer_venue(request.file)
-    if venue not in VENUES:
-        raise SourceError(f"unknown venue {venue!r}; allowed: {', '.join(VENUES)}")
+    venue, natives = subject_of(request.file, request.venue)
     codec = VENUES[venue].codec(VENUES[venue].live)
-    natives = native_symbols(request.file, venue, codec)
     if not natives:
         raise SourceError(f"{request.file}: neither depth frames nor snapshots of {venue}")
     listed = read_instrument_list(request.instruments, codec) if request.instruments else ()

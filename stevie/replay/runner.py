@@ -26,6 +26,7 @@ from stevie.ports import Kernel, VenueCodec
 from stevie.replay.sources import snapshot_symbol
 from stevie.runtime.counters import Counters
 from stevie.runtime.deterministic import VirtualClock
+from stevie.runtime.directory import Cell
 from stevie.runtime.lifecycle import State
 from stevie.runtime.system import ActorSystem
 from stevie.venues.registry import venue_of
@@ -81,6 +82,7 @@ class Replay:
             book=_BOOK,
         )
         self._system = ActorSystem(clock=self._clock, rng=SeededRng(0), counters=Counters())
+        self._cells: tuple[Cell, ...] = ()
         self._frames = 0
 
     def run(self, checkpoints: Mapping[str, tuple[int, ...]]) -> Replayed:
@@ -94,6 +96,7 @@ class Replay:
         first = next(lines)  # there is one: a capture without symbols is not replayed
         self._clock.advance(first.at_ns)
         self._system.start(root_spec([self._setup]))
+        self._cells = self._system.directory.cells()
         try:
             for native, name in self._names.items():
                 counts = WatchCheckpoints(applied_counts=checkpoints.get(native, ()))
@@ -107,22 +110,23 @@ class Replay:
             self._system.stop()
 
     def _feed_all(self, first: TimedLine, lines: Iterator[TimedLine]) -> None:
+        mine = {self._codec.venue, ""}
         chunk: list[TimedLine] = []
         chunk_bytes = 0
         try:
             for line in chain((first,), lines):
-                if venue_of(line.url) not in {self._codec.venue, ""}:
+                if venue_of(line.url) not in mine:
                     continue  # another venue's, recorded beside this one
-                if line.kind == "rest":
-                    self._hand_over(chunk)
-                    chunk, chunk_bytes = [], 0
-                    self._answer(line)
-                elif line.kind == "ws_in":
+                if line.kind == "ws_in":
                     chunk.append(line)
                     chunk_bytes += len(line.raw)
                     if len(chunk) >= CHUNK_FRAMES or chunk_bytes >= CHUNK_BYTES:
                         self._hand_over(chunk)
                         chunk, chunk_bytes = [], 0
+                elif line.kind == "rest":
+                    self._hand_over(chunk)
+                    chunk, chunk_bytes = [], 0
+                    self._answer(line)
         finally:
             self._hand_over(chunk)  # what came before a break is kept
 
@@ -156,11 +160,10 @@ class Replay:
         """Let every actor work off its mailbox."""
         while True:
             gevent.sleep(0)
-            tree = self._system.directory.tree()
-            for row in tree:
-                if row.incarnation > 1 or row.state is not State.RUNNING:
-                    raise ReplayCrashedError(f"{row.name} crashed: {row.last_reason}")
-            if not any(row.mailbox_depth for row in tree):
+            for cell in self._cells:
+                if cell.incarnation > 1 or cell.state is not State.RUNNING:
+                    raise ReplayCrashedError(f"{cell.name} crashed: {cell.last_reason}")
+            if all(cell.mailbox.empty() for cell in self._cells):
                 return
 
     def _read(self) -> tuple[BookRead, ...]:

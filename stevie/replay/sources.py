@@ -1,8 +1,9 @@
-"""What a capture is about: its venue and its symbols, found by reading it once."""
+"""What a capture is about: its venue and its symbols, found by reading it through once."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from stevie.capture import CaptureError, TimedLine, read_capture
@@ -15,11 +16,33 @@ class SourceError(Exception):
     """A capture or instrument list that cannot be used; says what would help."""
 
 
-def infer_venue(path: Path) -> str:
-    """The venue of a capture, by the URLs of its frames."""
-    found = {venue_of(line.url): line.url for line in _readable(path)}
-    known = sorted(venue for venue in found if venue)
-    if not found:
+class Subject(NamedTuple):
+    """A venue, and the symbols whose books a capture can build, in order of first appearance."""
+
+    venue: str
+    native_symbols: tuple[str, ...]
+
+
+def subject_of(path: Path, venue: str | None = None) -> Subject:
+    """What a capture is about; without a venue, that of the URLs of its frames."""
+    if venue not in {None, *VENUES}:
+        raise SourceError(f"unknown venue {venue!r}; allowed: {', '.join(VENUES)}")
+    codecs = {name: entry.codec(entry.live) for name, entry in VENUES.items()}
+    urls: dict[str, str] = {}  # an example of each venue, and of none
+    symbols: dict[str, dict[str, None]] = {name: {} for name in VENUES}
+    for line in _readable(path):
+        owner = venue_of(line.url)
+        urls.setdefault(owner, line.url)
+        for name in [owner] if owner else VENUES:
+            if symbol := _book_symbol(line, codecs[name]):
+                symbols[name][symbol] = None
+    venue = venue or _only_venue(path, urls)
+    return Subject(venue, tuple(symbols[venue]))
+
+
+def _only_venue(path: Path, urls: Mapping[str, str]) -> str:
+    known = sorted(venue for venue in urls if venue)
+    if not urls:
         raise SourceError(f"{path} is empty")
     if len(known) == 1:
         return known[0]
@@ -28,21 +51,9 @@ def infer_venue(path: Path) -> str:
         raise SourceError(
             f"{path} holds several venues ({', '.join(known)}): choose one by --venue"
         )
-    example = next(iter(found.values()))
     raise SourceError(
-        f"{path}: no venue known by its URLs (such as {example!r}); --venue takes: {allowed}"
+        f"{path}: no venue known by its URLs (such as {urls['']!r}); --venue takes: {allowed}"
     )
-
-
-def native_symbols(path: Path, venue: str, codec: VenueCodec) -> tuple[str, ...]:
-    """The symbols whose books a capture can build, in order of first appearance."""
-    seen: dict[str, None] = {}
-    for line in _readable(path):
-        if venue_of(line.url) in {venue, ""}:
-            symbol = _book_symbol(line, codec)
-            if symbol:
-                seen[symbol] = None
-    return tuple(seen)
 
 
 def snapshot_symbol(url: str, codec: VenueCodec) -> str:

@@ -95,9 +95,11 @@ class Counters:
         """Count `by` more of these labels."""
         assert len(labels) == len(counter.labels), (counter, labels)
         key = (counter, labels)
-        if key not in self._counts and len(self._counts) >= LABEL_SETS_MAX:
+        count = self._counts.get(key)
+        if count is None and len(self._counts) >= LABEL_SETS_MAX:
             key = (counter, (OVERFLOW_LABEL,) * len(labels))
-        self._counts[key] = self._counts.get(key, 0) + by
+            count = self._counts.get(key)
+        self._counts[key] = (count or 0) + by
 
     def value(self, counter: Counter, *labels: str) -> int:
         """Return the count of these labels, 0 if there was none."""

@@ -19,7 +19,7 @@ from stevie.runtime.actor import StevieActor
 from stevie.runtime.clock import Rng
 from stevie.runtime.counters import Counters
 from stevie.runtime.lifecycle import Phase
-from stevie.runtime.mailbox import AnyEnvelope, Mailbox
+from stevie.runtime.mailbox import Mail, Mailbox, opened
 from stevie.runtime.scheduler import Steppable
 from stevie.runtime.supervision import ChildSpec
 from stevie.runtime.system import ActorSystem
@@ -154,7 +154,7 @@ class SteppedActor:
         if not self.is_begun:
             self.is_begun = True
             return BEGUN, self.actor.begin, None
-        return self._next_envelope()
+        return self._next_mail()
 
     def _die(self) -> None:
         if self.is_begun:
@@ -162,15 +162,15 @@ class SteppedActor:
         else:
             self.actor.vanish()
 
-    def _next_envelope(self) -> tuple[str, Callable[[], None], object]:
+    def _next_mail(self) -> tuple[str, Callable[[], None], object]:
         try:
-            envelope: AnyEnvelope | None = self.mailbox.poll()
+            mail: Mail | None = self.mailbox.poll()
         except BaseException as error:  # noqa: BLE001 - a batch that cannot be folded is its own end
             bad = error
             return type(bad).__name__, lambda: self.actor.fail(bad, Phase.WAITING), None
-        assert envelope is not None, f"{self.name} was ready for nothing"
-        message = envelope.message
-        return type(message).__name__, lambda: self.actor.step(envelope), message
+        assert mail is not None, f"{self.name} was ready for nothing"
+        message = opened(mail).message
+        return type(message).__name__, lambda: self.actor.step(mail), message
 
 
 class SeededScheduler:

@@ -13,7 +13,7 @@ from stevie.runtime.clock import Clock
 from stevie.runtime.dead_letters import DeadLetters
 from stevie.runtime.errors import ActorDeadError, AskTimeout, MailboxFull
 from stevie.runtime.lifecycle import State
-from stevie.runtime.mailbox import AnyEnvelope, Mailbox
+from stevie.runtime.mailbox import Mail, Mailbox, opened
 from stevie.runtime.message import Message
 from stevie.runtime.reply import Reply
 from stevie.runtime.scheduler import is_inside_actor
@@ -101,7 +101,7 @@ class Directory:
         if mailbox is None:
             self._bury(name, message, self._why_not(name))
             return False
-        return mailbox.offer(Envelope(message))
+        return mailbox.offer(message)
 
     def ask(self, name: str, message: Message, *, timeout_s: float) -> Any:
         """Send and wait for the answer; for the edges only, actors tell.
@@ -139,7 +139,7 @@ class Directory:
         """Return the row of one name; KeyError if there is none."""
         return self._cells[name].view()
 
-    # For supervisors and the system.
+    # For supervisors, the system, and those who drive one.
 
     def open(self, name: str, *, parent: str | None, factory: type[Startable]) -> Cell:
         """Return the cell of the name, made or reopened; its mailbox is kept."""
@@ -154,6 +154,10 @@ class Directory:
             raise ValueError(f"{name}: belongs to {cell.parent}, {parent} wants to start it")
         self._mailboxes[name] = cell.mailbox
         return cell
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Return the cell of every name, in order of first start."""
+        return tuple(self._cells.values())
 
     def cell(self, name: str) -> Cell | None:
         """Return the cell of the name."""
@@ -173,13 +177,13 @@ class Directory:
             self._mailboxes.pop(name, None)
             self.bury_all(name, cell.mailbox.clear_system() + cell.mailbox.clear_user())
 
-    def bury_all(self, name: str, envelopes: tuple[AnyEnvelope, ...]) -> None:
+    def bury_all(self, name: str, left: tuple[Mail, ...]) -> None:
         """Record messages that were left in a mailbox; whoever asked is told."""
-        for envelope in envelopes:
-            self._bury(name, envelope.message, STOPPED)
-            if envelope.reply_to is not None:
+        for message, reply_to in map(opened, left):
+            self._bury(name, message, STOPPED)
+            if reply_to is not None:
                 error = ActorDeadError(f"{name} stopped before it handled the message")
-                envelope.reply_to.set_exception((ActorDeadError, error, None))
+                reply_to.set_exception((ActorDeadError, error, None))
 
     def _bury(self, name: str, message: object, reason: str) -> None:
         self.dead_letters.record(

@@ -1,17 +1,19 @@
 """The bounded mailbox of one named actor: it outlives the actor's incarnations.
 
 Two lanes: system before user. A sender never blocks: it is told yes or no. The user lane treats a
-message as its class declares (`Delivery`). The lanes are plain data; only `take` knows gevent, and
-a scheduler of another kind uses `poll` and `wake` instead. One OS thread uses a mailbox.
+message as its class declares (`Delivery`). A told message lies in it as it is, an asked one in an
+envelope with the place of its answer. The lanes are plain data; only `take` knows gevent, and a
+scheduler of another kind uses `poll` and `wake` instead. One OS thread uses a mailbox.
 """
 
 from collections import deque
 from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import gevent
 from gevent.hub import Waiter
+from pykka import Future
 from pykka._envelope import Envelope  # Pykka's inbox protocol hands us this very type
 from pykka.messages import _ActorStop
 
@@ -19,6 +21,22 @@ from stevie.runtime.errors import MailboxFull
 from stevie.runtime.message import Delivery, Message
 
 AnyEnvelope = Envelope[Any]
+Mail = Message | AnyEnvelope  # PERF: an envelope for each tell takes a third of the tell
+
+
+class Opened(NamedTuple):
+    """A message, and where its answer goes if it was asked."""
+
+    message: Any
+    reply_to: Future[Any] | None
+
+
+def opened(mail: Mail) -> Opened:
+    """Take a message out of its envelope, if it is in one."""
+    if isinstance(mail, Envelope):
+        return Opened(mail.message, mail.reply_to)
+    return Opened(mail, None)
+
 
 # PERF: a look-up on an Enum class takes 118 ns, four times that of a module's constant.
 _COMMAND, _LATEST, _SYSTEM = Delivery.COMMAND, Delivery.LATEST, Delivery.SYSTEM
@@ -67,8 +85,22 @@ class BatchRun:
         return self.kind.fold(tuple(self.messages))
 
 
+@final
+class Newest:
+    """The place of the newest LATEST message of its key."""
+
+    __slots__ = ("key", "message")
+
+    def __init__(self, key: tuple[type, Hashable], message: Message) -> None:
+        self.key = key
+        self.message = message
+
+
+Slot = Mail | Newest | BatchRun
+
+
 class Mailbox:
-    """Two lanes of envelopes, bounded in messages and in bytes."""
+    """Two lanes of mail, bounded in messages and in bytes."""
 
     def __init__(self, *, capacity: int, bytes_max: int) -> None:
         assert capacity > 0, capacity
@@ -82,9 +114,9 @@ class Mailbox:
         self.overflowed_count = 0
         self.wake: Callable[[], object] | None = None
         """Called once, and then forgotten, when a message arrives."""
-        self._system: deque[AnyEnvelope] = deque()
-        self._user: deque[AnyEnvelope | BatchRun] = deque()
-        self._latest: dict[tuple[type, Hashable], AnyEnvelope] = {}
+        self._system: deque[Mail] = deque()
+        self._user: deque[Slot] = deque()
+        self._latest: dict[tuple[type, Hashable], Newest] = {}
 
     @property
     def depth(self) -> int:
@@ -95,48 +127,51 @@ class Mailbox:
         """Say whether nothing waits in either lane."""
         return not self._system and not self._user
 
-    def offer(self, envelope: AnyEnvelope) -> bool:
-        """Let the message wait; False if it is refused. Never blocks."""
-        message = envelope.message
+    def offer(self, mail: Mail) -> bool:
+        """Let it wait; False if it is refused. Never blocks."""
         try:
-            delivery = message.delivery
+            delivery = mail.delivery  # type: ignore[union-attr]  # an envelope has none
         except AttributeError:
-            delivery = self._foreign(message)
+            delivery = self._delivery_of(mail)
         # PERF: commands first and inline: they are most of what is told.
         if delivery is _COMMAND:
             if len(self._user) >= self.capacity:
                 return self._refuse()
-            self._user.append(envelope)
-        elif not self._offer_special(envelope, delivery):
+            self._user.append(mail)
+        elif not self._offer_special(mail, delivery):
             return False
         if (wake := self.wake) is not None:
             self.wake = None
             wake()
         return True
 
-    def _offer_special(self, envelope: AnyEnvelope, delivery: Delivery) -> bool:
-        if delivery is _SYSTEM:
-            self._system.append(envelope)
-            return True
-        if envelope.reply_to is not None:
-            raise TypeError(f"{type(envelope.message).__name__} is {delivery.name}: tell it")
-        if delivery is _LATEST:
-            return self._offer_latest(envelope)
-        self._offer_batch(envelope.message)
-        return True
-
     @staticmethod
-    def _foreign(message: object) -> Delivery:
+    def _delivery_of(mail: Mail) -> Delivery:
+        """Of the message in an envelope; what can be replaced or folded is not asked."""
+        message, reply_to = opened(mail)
         if isinstance(message, _ActorStop):
-            return Delivery.SYSTEM
-        raise TypeError(f"expected a Message, was {message!r}")
+            return _SYSTEM
+        if not isinstance(message, Message):
+            raise TypeError(f"expected a Message, was {message!r}")
+        if reply_to is not None and message.delivery not in {_COMMAND, _SYSTEM}:
+            raise TypeError(f"{type(message).__name__} is {message.delivery.name}: tell it")
+        return message.delivery
+
+    def _offer_special(self, mail: Mail, delivery: Delivery) -> bool:
+        if delivery is _SYSTEM:
+            self._system.append(mail)
+            return True
+        message: Message = opened(mail).message
+        if delivery is _LATEST:
+            return self._offer_latest(message)
+        self._offer_batch(message)
+        return True
 
     def _refuse(self) -> bool:
         self.refused_count += 1
         return False
 
-    def _offer_latest(self, envelope: AnyEnvelope) -> bool:
-        message = envelope.message
+    def _offer_latest(self, message: Message) -> bool:
         key = (type(message), message.conflation_key())
         waiting = self._latest.get(key)
         if waiting is not None:
@@ -145,8 +180,8 @@ class Mailbox:
             return True
         if len(self._user) >= self.capacity:
             return self._refuse()
-        self._latest[key] = envelope
-        self._user.append(envelope)
+        self._latest[key] = newest = Newest(key, message)
+        self._user.append(newest)
         return True
 
     def _offer_batch(self, message: Message) -> None:
@@ -177,7 +212,7 @@ class Mailbox:
         the lane bounded when two types alternate before a receiver that takes nothing.
         """
         firsts: dict[type[Message], BatchRun] = {}
-        kept: deque[AnyEnvelope | BatchRun] = deque()
+        kept: deque[Slot] = deque()
         for slot in self._user:
             if not isinstance(slot, BatchRun):
                 kept.append(slot)
@@ -196,8 +231,8 @@ class Mailbox:
         if run is not into:
             into.lose(count=run.lost_count, size_bytes=run.lost_bytes)
 
-    def poll(self) -> AnyEnvelope | None:
-        """Take the next envelope, or None if nothing waits."""
+    def poll(self) -> Mail | None:
+        """Take the next, or None if nothing waits."""
         if self._system:
             return self._system.popleft()
         if not self._user:
@@ -205,26 +240,27 @@ class Mailbox:
         slot = self._user.popleft()
         if type(slot) is BatchRun:  # PERF: a third of what isinstance takes
             return self._poll_run(slot)
-        if self._latest and slot.message.delivery is _LATEST:
-            del self._latest[type(slot.message), slot.message.conflation_key()]
+        if type(slot) is Newest:
+            del self._latest[slot.key]
+            return slot.message
         return slot
 
-    def _poll_run(self, run: BatchRun) -> AnyEnvelope:
+    def _poll_run(self, run: BatchRun) -> Message:
         # The run leaves the lane before code of the message class can fail: a batch that cannot
         # be folded kills one incarnation, not every one after it.
         if run.lost_count:
             if run.messages:
                 self._user.appendleft(run)
-            return Envelope(run.declare_loss())
+            return run.declare_loss()
         self.bytes_waiting -= run.bytes_count
         self.folded_count += len(run.messages) - 1
-        return Envelope(run.fold())
+        return run.fold()
 
-    def take(self) -> AnyEnvelope:
-        """Wait on the hub for the next envelope."""
-        while (envelope := self.poll()) is None:
+    def take(self) -> Mail:
+        """Wait on the hub for the next."""
+        while (mail := self.poll()) is None:
             self._wait()
-        return envelope
+        return mail
 
     def _wait(self) -> None:
         waiter: Waiter[None] = Waiter()
@@ -236,20 +272,20 @@ class Mailbox:
             if self.wake is wake:
                 self.wake = None
 
-    def clear_system(self) -> tuple[AnyEnvelope, ...]:
+    def clear_system(self) -> tuple[Mail, ...]:
         """Empty the system lane: what was told to one incarnation is no business of the next."""
         waiting = tuple(self._system)
         self._system.clear()
         return waiting
 
-    def clear_user(self) -> tuple[AnyEnvelope, ...]:
+    def clear_user(self) -> tuple[Mail, ...]:
         """Empty the user lane; what waited comes one by one, unfolded."""
-        waiting: list[AnyEnvelope] = []
+        waiting: list[Mail] = []
         for slot in self._user:
             if isinstance(slot, BatchRun):
-                waiting.extend(Envelope(message) for message in slot.messages)
+                waiting.extend(slot.messages)
             else:
-                waiting.append(slot)
+                waiting.append(slot.message if isinstance(slot, Newest) else slot)
         self._user.clear()
         self._latest.clear()
         self.bytes_waiting = 0
@@ -262,4 +298,7 @@ class Mailbox:
         if not self.offer(envelope):
             raise MailboxFull(f"all {self.capacity} places are taken")
 
-    get = take
+    def get(self) -> AnyEnvelope:
+        """Wait for the next, in an envelope as Pykka has it."""
+        mail = self.take()
+        return mail if isinstance(mail, Envelope) else Envelope(mail)

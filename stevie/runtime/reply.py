@@ -4,6 +4,7 @@ PERF: Pykka's ThreadingFuture builds a Condition for each ask, a dozen objects u
 """
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -79,3 +80,29 @@ class Reply(Future[Any]):
         loop = gevent.get_hub().loop
         for waiter in self._waiters:
             loop.run_callback(waiter.switch, _SETTLED)
+
+
+class Deferred:
+    """An answer that a handler owes: it returns this, and answers or refuses once, later."""
+
+    __slots__ = ("_on_settled", "_reply")
+
+    def __init__(self, on_settled: Callable[["Deferred"], object]) -> None:
+        self._on_settled = on_settled
+        self._reply: Future[Any] | None = None
+
+    def bind(self, reply: Future[Any] | None) -> None:
+        """Take the asker's reply; None if nobody asked."""
+        self._reply = reply
+
+    def answer(self, value: object) -> None:
+        """Answer; immutable, like every answer."""
+        self._on_settled(self)
+        if self._reply is not None:
+            self._reply.set(value)
+
+    def refuse(self, error: Exception) -> None:
+        """Answer with a refusal."""
+        self._on_settled(self)
+        if self._reply is not None:
+            self._reply.set_exception((type(error), error, None))

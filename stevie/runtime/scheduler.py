@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 import gevent
 
 from stevie.runtime.lifecycle import Phase
-from stevie.runtime.mailbox import AnyEnvelope
+from stevie.runtime.mailbox import Mail
 
 
 class Steppable(Protocol):
@@ -23,8 +23,8 @@ class Steppable(Protocol):
     def begin(self) -> None:
         """Start; raises nothing."""
 
-    def step(self, envelope: AnyEnvelope) -> None:
-        """Handle one envelope of the mailbox; raises nothing."""
+    def step(self, mail: Mail) -> None:
+        """Handle one message of the mailbox; raises nothing."""
 
     def fail(self, error: BaseException, phase: Phase) -> None:
         """Begin the end: of GreenletExit, a kill."""

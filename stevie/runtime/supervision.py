@@ -335,6 +335,11 @@ class Supervision:
     def on(self, event: Event, *, now_s: float) -> tuple[Effect, ...]:
         """Take in one event and return what is to be done."""
         match event:
+            case Pong():
+                self._on_pong(event)
+                # PERF: it changes nothing that is to be done, and a look at every child for every
+                # child's pong is 20 ms at a time for a supervisor of 200.
+                return ()
             case Begin():
                 pass
             case StopRequested():
@@ -349,17 +354,23 @@ class Supervision:
         effects, self._effects = tuple(self._effects), []
         return effects
 
-    def _on_child_event(self, event: ChildStarted | ChildDown | Pong | Alarm, now_s: float) -> None:
-        child = self._by_name.get(event.name)
-        if child is None or child.incarnation != event.incarnation:
-            return  # of an incarnation that was abandoned, or from before this supervisor's own
+    def _child(self, name: str, incarnation: int) -> Child | None:
+        """None for one that was abandoned, or from before this supervisor's own."""
+        child = self._by_name.get(name)
+        return child if child is not None and child.incarnation == incarnation else None
+
+    def _on_pong(self, pong: Pong) -> None:
+        if (child := self._child(pong.name, pong.incarnation)) is not None:
+            child.pings_missed_count = 0
+
+    def _on_child_event(self, event: ChildStarted | ChildDown | Alarm, now_s: float) -> None:
+        if (child := self._child(event.name, event.incarnation)) is None:
+            return
         match event:
             case ChildStarted():
                 self._on_started(child, now_s)
             case ChildDown():
                 self._on_down(child, event, now_s)
-            case Pong():
-                child.pings_missed_count = 0
             case Alarm():
                 self._on_alarm(child, event.kind, now_s)
 

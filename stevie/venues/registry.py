@@ -1,6 +1,7 @@
 """The venues that Stevie speaks: one entry each, and how a capture's URL betrays its venue."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -8,6 +9,8 @@ from stevie.domain.market.core import BookCore, CoreSpec
 from stevie.ports import VenueCodec
 from stevie.venues.binance.reference import BinanceReferenceCore
 from stevie.venues.binance.venue import SPOT_LIVE, USDM_LIVE, BinanceSpot, BinanceUsdm, Endpoints
+
+URLS_MAX = 1024  # kept with their venues; a capture repeats the few of its sockets on every line
 
 
 class VenueEntry(NamedTuple):
@@ -44,6 +47,7 @@ VENUES = {
 }
 
 
+@lru_cache(URLS_MAX)
 def venue_of(url: str) -> str:
     """The venue that a URL belongs to, "" if it is none of ours."""
     parts = urlsplit(url)

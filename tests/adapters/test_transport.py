@@ -162,12 +162,12 @@ def test_a_frame_of_5_mb_comes_whole(transport):
 
 
 def test_a_message_beyond_the_limit_ends_the_connection_as_too_big(transport, monkeypatch):
-    monkeypatch.setattr(transport_module, "FRAME_BYTES_MAX", 1000)
+    monkeypatch.setattr(transport_module, "FRAME_BYTES_MAX", 70_000)
 
     def script(sock):
         peer = WirePeer(sock)
-        peer.protocol.send_text(b"x" * 600, fin=False)
-        peer.protocol.send_continuation(b"x" * 600, fin=True)
+        peer.protocol.send_text(b"x" * 40_000, fin=False)
+        peer.protocol.send_continuation(b"x" * 40_000, fin=True)
         peer.flush()
         peer.read_to_end()
 
@@ -582,6 +582,59 @@ def test_a_trusted_certificate_carries_frames_and_answers(transport, monkeypatch
         200,
         b"ok",
     )
+
+
+def test_records_that_came_together_are_one_batch(transport, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    texts = [str(number) for number in range(20)]
+
+    def script(sock):
+        peer = WirePeer(sock)
+        for text in texts:
+            peer.send(text)
+
+    heard = Heard()
+    with serving(script, is_secure=True) as port:
+        transport.connect(f"wss://localhost:{port}/ws", heard)
+        heard.wait_for_end()
+
+    assert heard.batches == [tuple(text.encode() for text in texts)]
+
+
+def test_a_secure_connection_that_was_read_empty_is_still_open(transport, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    received = []
+
+    def script(sock):
+        peer = WirePeer(sock)
+        peer.send("first")
+        while not peer.received:
+            peer.read()
+        received.extend(bytes(frame.data) for frame in peer.received)
+        peer.send("0123456789" * MB, "last")
+
+    heard = Heard()
+    with serving(script, is_secure=True) as port:
+        connection = transport.connect(f"wss://localhost:{port}/ws", heard)
+        wait_until(lambda: heard.batches)
+        connection.send("ready")
+        heard.wait_for_end()
+
+    assert received == [b"ready"]
+    assert [len(frame) for frame in heard.frames] == [5, 10 * MB, 4]
+
+
+def test_a_text_that_is_none_ends_the_connection_as_invalid(transport):
+    def script(sock):
+        peer = WirePeer(sock)
+        peer.send("good")
+        sock.sendall(b"\x81\x02\xc3\x28")
+        peer.read_to_end()
+
+    heard = _play(transport, script)
+
+    assert heard.frames == [b"good"]
+    assert heard.ends[0][0] == CloseCode.INVALID_DATA
 
 
 def test_close_ends_a_secure_connection_too(transport, monkeypatch):

@@ -9,7 +9,7 @@ from stevie.domain.market import core, sequencer
 from stevie.domain.market.book import Book, BookState, Reason
 from stevie.domain.market.ladder import Ladder
 from stevie.domain.market.sequencer import Verdict
-from stevie.runtime.mailbox import Mailbox
+from stevie.runtime.mailbox import Mailbox, opened
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -64,10 +64,10 @@ def wake_up_lost(patch: pytest.MonkeyPatch) -> None:
     """A message that comes while its receiver sleeps does not always wake it."""
     offer = Mailbox.offer
 
-    def dull(mailbox: Mailbox, envelope: Any) -> bool:
+    def dull(mailbox: Mailbox, mail: Any) -> bool:
         wake, mailbox.wake = mailbox.wake, None
-        if type(envelope.message).__name__ != "BookConnected":
+        if type(opened(mail).message).__name__ != "BookConnected":
             mailbox.wake = wake
-        return offer(mailbox, envelope)
+        return offer(mailbox, mail)
 
     patch.setattr(Mailbox, "offer", dull)

@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stevie.adapters.kernel import NativeKernel
-from stevie.domain.market.core import CoreSpec, Scale
+from stevie.domain.market.core import Code, CoreSpec, Scale
 from stevie.domain.market.features import FeatureSpec
 from stevie.domain.market.fixed_point import UNITS_MAX
 from stevie.domain.market.sequencer import DeltaSpan, SequenceRule
 from tests.parity.frames import START_NS, SYMBOL, Market, times
-from tests.parity.twins import Twins
+from tests.parity.twins import ALL, Twins
 
 SPECS = st.builds(
     CoreSpec,
@@ -112,6 +112,95 @@ def test_they_agree_on_level_arrays_of_any_codec(
         span = DeltaSpan(seq + first, seq + first + length, seq + previous)
         twins.apply_levels(span, bids, asks, START_NS + index)
         twins.agree(START_NS + index)
+
+
+@pytest.mark.slow
+@given(
+    deltas=st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 2), LEVELS, LEVELS), min_size=1, max_size=8
+    ),
+    start=st.integers(-1, 9),
+    pause_at=st.integers(0, 4),
+    flaw=st.sampled_from(("", "", "", "head", "count", "negative", "levels")),
+)
+@settings(max_examples=300, deadline=None)
+def test_they_agree_on_batches_of_deltas(
+    kernel: NativeKernel,
+    deltas: list[tuple[int, int, list[int], list[int]]],
+    start: int,
+    pause_at: int,
+    flaw: str,
+) -> None:
+    twins = Twins(CoreSpec(native_symbol=SYMBOL, rule=SequenceRule.SPOT), kernel)
+    twins.load_snapshot(b'{"lastUpdateId":7,"bids":[],"asks":[]}', 0, START_NS)
+    twins.pause_at(pause_at)
+    heads, levels, seq = list[int](), list[int](), 7
+    for index, (first, length, bids, asks) in enumerate(deltas):
+        span = seq + first, seq + first + length
+        seq = span[1]
+        heads += [*span, -1, index, START_NS + index, len(bids) // 2, len(asks) // 2]
+        levels += bids + asks
+    heads[-1] += flaw == "count"
+    heads[-2] -= flaw == "negative"
+
+    twins.apply_deltas(
+        heads[: len(heads) - (flaw == "head")], levels + [1, 1] * (flaw == "levels"), start
+    )
+
+    twins.agree(START_NS + len(deltas))
+
+
+def test_a_batch_of_deltas_is_what_its_deltas_are_one_by_one(kernel: NativeKernel) -> None:
+    batched, single = (
+        Twins(CoreSpec(native_symbol=SYMBOL, rule=SequenceRule.SPOT), kernel) for _ in range(2)
+    )
+    rng, heads, levels = Market(3).rng, list[int](), list[int]()
+    for twins in (batched, single):
+        twins.load_snapshot(b'{"lastUpdateId":7,"bids":[],"asks":[]}', 0, START_NS)
+    for seq in range(8, 208):
+        bids = [n for _ in range(3) for n in (rng.randrange(1, 100), rng.randrange(4))]
+        asks = [n for _ in range(2) for n in (rng.randrange(100, 200), rng.randrange(4))]
+        heads += [seq, seq, -1, 0, START_NS + seq, 3, 2]
+        levels += bids + asks
+        single.apply_levels(DeltaSpan(seq, seq), bids, asks, START_NS + seq)
+
+    assert batched.apply_deltas(heads, levels, 0) == (200, Code.OK)
+
+    batched.agree(START_NS + 208)
+    assert batched.native.view() == single.native.view()
+    assert batched.native.top(ALL) == single.native.top(ALL)
+    assert batched.native.features(START_NS + 208) == single.native.features(START_NS + 208)
+
+
+@pytest.mark.parametrize("rule", SequenceRule)
+def test_they_agree_when_every_frame_is_followed(kernel: NativeKernel, rule: SequenceRule) -> None:
+    market = Market(5, usdm=rule is SequenceRule.USDM)
+    twins = Twins(CoreSpec(native_symbol=SYMBOL, rule=rule), kernel)
+    twins.load_snapshot(market.snapshot(20), 0, market.tick())
+
+    codes = {twins.follow(market.frame(), market.tick()) for _ in range(400)}
+
+    assert {Code.OK, Code.GAP, Code.MALFORMED} <= codes
+    twins.agree(market.at_ns)
+
+
+def test_they_agree_whichever_way_the_touch_leaves_its_surroundings(kernel: NativeKernel) -> None:
+    rng = Market(13).rng
+    twins = Twins(CoreSpec(native_symbol=SYMBOL, rule=SequenceRule.SPOT), kernel)
+    twins.load_snapshot(b'{"lastUpdateId":1,"bids":[],"asks":[]}', 0, START_NS)
+    middle, prices = 10_000_000, list[int]()
+
+    for seq in range(2, 1500):
+        middle += rng.choice((-1, 1)) * rng.choice((1, 100, 20_000, 70_000))
+        prices.append(middle - rng.choice((0, 1, 64, 16_383, 16_384, 49_152, 65_536, 200_000)))
+        gone = [price for price in prices if price > middle]
+        prices = [price for price in prices if price <= middle]
+        bids = [number for price in gone for number in (price, 0)]
+        bids += [prices[-1], rng.randrange(1, 9)] if prices else []
+        twins.apply_levels(DeltaSpan(seq, seq), bids, [middle + 1, seq % 2], START_NS)
+        count = rng.choice((1, 5, 50))
+        assert twins.native.top(count) == twins.reference.top(count)
+    twins.agree(START_NS)
 
 
 def test_they_agree_where_sequence_numbers_end(kernel: NativeKernel) -> None:

@@ -1,5 +1,6 @@
 """Kernel == reference on bytes that no venue would send."""
 
+import json
 import random
 
 import pytest
@@ -62,6 +63,55 @@ def test_they_agree_on_every_token_in_every_place(kernel: NativeKernel, text: by
     for at in range(len(frame) + 1):
         twins.scan(frame[:at] + text + frame[at:])
         twins.scan(frame[:at] + text + frame[at + 1 :])
+
+
+# As Binance spells them, which the kernel reads by a way of its own.
+PLAIN_DELTA = (
+    b'{"e":"depthUpdate","E":1700000000100,"s":"BTCUSDT","U":50000000001,"u":50000000024,'
+    b'"b":[["61737.63000000","0.32329000"],["61730.17000000","10.32329000"],["9.50","0.00000000"]],'
+    b'"a":[["61837.64000000","1.54698000"],["61839.85000000","0.00000000"]]}'
+)
+PLAIN_FRAMES = (
+    PLAIN_DELTA,
+    b'{"stream":"btcusdt@depth@100ms","data":%s}' % PLAIN_DELTA,
+    PLAIN_DELTA.replace(b',"s"', b',"T":1700000000099,"s"').replace(b',"b"', b',"pu":7,"b"'),
+    b'{"e":"aggTrade","E":1700000000500,"s":"BTCUSDT","a":26129,"p":"59999.98","q":"0.49322",'
+    b'"f":100,"l":105,"T":1700000000499,"m":false,"M":true}',
+    b'{"stream":"btcusdt@trade","data":{"e":"trade","E":123456785,"s":"BTCUSDT","t":12345,'
+    b'"p":"59999.98000000","q":"0.49322000","T":123456785,"m":true,"M":true}}',
+)
+
+
+def assert_agreement_on_every_byte(kernel: NativeKernel, choices: int) -> None:
+    rng, twins = random.Random(8), Twins(SPOT, kernel)
+    level = b'[["61000.01000000","1.00001000"]]'  # as in the frames, so that it teaches their form
+    snapshot = b'{"lastUpdateId":50000000000,"bids":%s,"asks":%s}' % (level, level)
+    for frame in PLAIN_FRAMES:
+        for at in range(len(frame)):
+            for byte in rng.sample(b'019.,:"[]{}\\ -e/\x00\x80\xc3', choices):
+                changed = frame[:at] + bytes([byte]) + frame[at + 1 :]
+                for mutant in (changed, frame[:at] + frame[at + 1 :], frame[:at]):
+                    twins.load_snapshot(snapshot, 0, 1)
+                    twins.apply_frames([mutant], [2])
+                    assert twins.native.view() == twins.reference.view(), mutant
+                    assert twins.native.top(9) == twins.reference.top(9), mutant
+
+
+def test_they_agree_on_plain_frames_with_a_wrong_byte(kernel: NativeKernel) -> None:
+    assert_agreement_on_every_byte(kernel, choices=1)
+
+
+@pytest.mark.slow
+def test_they_agree_on_plain_frames_with_any_wrong_byte(kernel: NativeKernel) -> None:
+    assert_agreement_on_every_byte(kernel, choices=12)
+
+
+@pytest.mark.parametrize("symbol", ['B"', "B\\", "B\n", "\u20bf", "", "B"])
+def test_they_agree_on_symbols_that_json_would_escape(kernel: NativeKernel, symbol: str) -> None:
+    spec = CoreSpec(native_symbol=symbol, rule=SequenceRule.SPOT)
+    for text in (json.dumps(symbol), json.dumps(symbol, ensure_ascii=False), f'"{symbol}"'):
+        frame = PLAIN_DELTA.replace(b'"BTCUSDT"', text.encode())
+        Twins(spec, kernel).scan(frame)
 
 
 @pytest.mark.parametrize("number", ["0", "-0", "1", "-1", "12", "1.5", "1e3", "9" * 19, "1" * 20])

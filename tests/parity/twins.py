@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stevie.adapters.kernel import NativeKernel
-from stevie.domain.market.core import BookCore, Code, CoreSpec, DeltaLevels, Scale
+from stevie.domain.market.core import (
+    BookCore,
+    Code,
+    CoreSpec,
+    DeltaBatch,
+    DeltaLevels,
+    Scale,
+)
 from stevie.domain.market.fixed_point import NumberError
 from stevie.domain.market.sequencer import DeltaSpan
 from stevie.venues.binance.reference import BinanceReferenceCore
@@ -75,6 +82,16 @@ class Twins:
         levels = DeltaLevels(span=span, bids=array("l", bids), asks=array("l", asks))
         return self._both(lambda core: core.apply_levels(levels, at_ns), refusal=ValueError)
 
+    def apply_deltas(self, heads: Sequence[int], levels: Sequence[int], start: int) -> object:
+        """Apply a batch to both; an exception's type if both refuse."""
+        batch = DeltaBatch(heads=array("l", heads), levels=array("l", levels))
+        return self._both(lambda core: core.apply_deltas(batch, start), refusal=ValueError)
+
+    def follow(self, frame: bytes, received_ns: int) -> int:
+        """Follow in both; the code."""
+        _, code = self._both(lambda core: _followed(core, frame, received_ns))
+        return int(code)
+
     def refine(self, scale: Scale) -> None:
         """Refine both."""
         self._both(lambda core: core.refine(scale), refusal=NumberError)
@@ -95,6 +112,11 @@ class Twins:
         )
         assert native == reference, (native, reference)
         return native
+
+
+def _followed(core: BookCore, frame: bytes, received_ns: int) -> tuple[tuple[object, ...], int]:
+    code, features = core.follow(frame, received_ns)
+    return bits(features), code
 
 
 def _outcome(do: Callable[[BookCore], Any], core: BookCore, refusal: Refusal) -> Any:

@@ -17,7 +17,7 @@ from stevie.replay import job, report
 from stevie.replay.expectation import ExpectationError
 from stevie.replay.job import Outcome, Request
 from stevie.replay.runner import Replay
-from stevie.replay.sources import instruments_for, native_symbols
+from stevie.replay.sources import instruments_for, subject_of
 from stevie.venues.binance.reference import BinanceReferenceCore
 from stevie.venues.registry import VENUES
 from tests.replay.captures import BINANCE, recording
@@ -89,9 +89,8 @@ def _told_touches(path: Path) -> dict[str, list[tuple[int, Touch]]]:
 
 
 def _replayed_at_every_delta(path: Path, kernel) -> Iterator[Any]:
-    venue = job.infer_venue(path)
+    venue, natives = subject_of(path)
     codec = VENUES[venue].codec(VENUES[venue].live)
-    natives = native_symbols(path, venue, codec)
     instruments = instruments_for(natives, venue, ())
     runner = Replay(path, codec=codec, kernel=kernel, instruments=instruments)
     return iter(runner.run(dict.fromkeys(natives, tuple(range(1, 4000)))).books)

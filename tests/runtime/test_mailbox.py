@@ -10,7 +10,7 @@ from pykka.messages import _ActorStop
 
 from stevie.runtime.errors import MailboxFull
 from stevie.runtime.lifecycle import Ping
-from stevie.runtime.mailbox import Mailbox
+from stevie.runtime.mailbox import Mailbox, opened
 from stevie.runtime.reply import Reply
 from tests.runtime.cast import Do, Frame, Lost, Note, OtherFrame, Price
 
@@ -23,13 +23,17 @@ def new_mailbox() -> Mailbox:
 
 
 def put(mailbox: Mailbox, *messages: object) -> list[bool]:
-    return [mailbox.offer(Envelope(message)) for message in messages]
+    """Tell them; Pykka's own come as Pykka sends them."""
+    return [
+        mailbox.offer(Envelope(message) if isinstance(message, _ActorStop) else message)
+        for message in messages
+    ]
 
 
 def drain(mailbox: Mailbox) -> list[object]:
     taken = []
-    while (envelope := mailbox.poll()) is not None:
-        taken.append(envelope.message)
+    while (mail := mailbox.poll()) is not None:
+        taken.append(opened(mail).message)
     return taken
 
 
@@ -82,7 +86,7 @@ def test_a_message_that_was_taken_is_not_replaced():
 
     put(mailbox, Price(symbol="A", ticks=2))
 
-    assert taken.message == Price(symbol="A", ticks=1)
+    assert taken == Price(symbol="A", ticks=1)
     assert drain(mailbox) == [Price(symbol="A", ticks=2)]
 
 
@@ -135,7 +139,7 @@ def test_what_was_left_is_handed_over_one_by_one():
     mailbox = new_mailbox()
     put(mailbox, Note(number=1), Frame(numbers=(1,)), Frame(numbers=(2,)), Ping())
 
-    left = [envelope.message for envelope in mailbox.clear_system() + mailbox.clear_user()]
+    left = [*mailbox.clear_system(), *mailbox.clear_user()]
 
     assert left == [Ping(), Note(number=1), Frame(numbers=(1,)), Frame(numbers=(2,))]
     assert mailbox.empty()
@@ -149,7 +153,7 @@ def test_take_waits_for_a_message():
 
     put(mailbox, Note(number=1), Note(number=2))
 
-    assert taking.get(timeout=2).message == Note(number=1)
+    assert taking.get(timeout=2) == Note(number=1)
 
 
 def test_a_taker_that_was_killed_takes_nothing():
@@ -162,6 +166,30 @@ def test_a_taker_that_was_killed_takes_nothing():
     taking.join(timeout=2)
 
     assert drain(mailbox) == [Note(number=1)]
+
+
+def test_what_is_put_and_got_as_pykka_does_comes_in_an_envelope():
+    mailbox, reply = new_mailbox(), Reply()
+    mailbox.put(Envelope(Note(number=1)))
+    mailbox.put(Envelope(Note(number=2), reply))
+    mailbox.put(Envelope(Price(symbol="A", ticks=1)))
+    put(mailbox, Note(number=3))
+
+    got = [mailbox.get() for _ in range(4)]
+
+    assert [each.reply_to for each in got] == [None, reply, None, None]
+    assert [each.message for each in got] == [
+        Note(number=1),
+        Note(number=2),
+        Price(symbol="A", ticks=1),
+        Note(number=3),
+    ]
+
+
+def test_what_is_no_message_is_an_error_of_the_sender():
+    for wrong in ("text", Envelope("text")):
+        with pytest.raises(TypeError, match="expected a Message, was 'text'"):
+            new_mailbox().offer(wrong)
 
 
 def test_who_wants_to_be_woken_is_called_once():
@@ -266,8 +294,7 @@ class MailboxModel(RuleBasedStateMachine):
 
     @rule()
     def poll(self) -> None:
-        envelope = self.mailbox.poll()
-        message = envelope.message if envelope is not None else None
+        message = self.mailbox.poll()
         if self.system:
             assert message == self.system.pop(0)
         elif not self.lane:

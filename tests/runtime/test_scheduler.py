@@ -79,8 +79,8 @@ class Stepper:
             return True
         self.actors = [actor for actor in self.actors if not actor.is_over]
         for actor in self.actors:
-            if (envelope := actor.context.cell.mailbox.poll()) is not None:
-                actor.step(envelope)
+            if (mail := actor.context.cell.mailbox.poll()) is not None:
+                actor.step(mail)
                 return True
         return False
 

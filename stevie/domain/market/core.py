@@ -108,6 +108,18 @@ class BookCore(Protocol):
     def apply_levels(self, levels: "DeltaLevels", at_ns: int) -> int:
         """Apply one delta of any codec; a Code. ValueError for levels that no book can hold."""
 
+    def apply_deltas(self, deltas: "DeltaBatch", start: int) -> tuple[int, int]:
+        """Apply many deltas of any codec from `start`; answers as `apply_frames` does.
+
+        ValueError, and nothing changed, for a batch that does not add up or that no book can hold.
+        """
+
+    def follow(self, frame: bytes, received_ns: int) -> tuple[int, Features]:
+        """Apply one raw frame; its Code, and the features as of then.
+
+        For who acts on every frame: two calls in one. GAP has not consumed the frame.
+        """
+
     def scan(self, frame: bytes) -> tuple[int, int, int]:
         """A FrameKind, and the first and last sequence of a delta (else -1)."""
 
@@ -144,6 +156,21 @@ class DeltaLevels(msgspec.Struct, frozen=True, kw_only=True):
     bids: Sequence[int]
     asks: Sequence[int]
     event_ns: int = 0
+
+
+class DeltaBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """Many deltas of any codec, each with the time of its arrival.
+
+    `heads` holds HEAD_FIELDS integers a delta: first, last and previous sequence, the venue's own
+    time, that of the arrival, and how many bids and asks it has. `levels` holds their ticks, lots,
+    ticks, lots, ..., the bids of a delta before its asks (both `array('l')`).
+    """
+
+    heads: Sequence[int]
+    levels: Sequence[int]
+
+
+HEAD_FIELDS = 7
 
 
 class SnapshotLevels(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +235,17 @@ class ReferenceCore:
             return Code.CROSSED
         self.windows.on_delta(at_ns, self._ladder.bids.touch(), self._ladder.asks.touch())
         return Code.PAUSED if self.applied == self.pause_applied else Code.OK
+
+    def apply_deltas(self, deltas: DeltaBatch, start: int) -> tuple[int, int]:
+        """Apply many deltas; see `BookCore.apply_deltas`."""
+        batch = _deltas(deltas)
+        if start < 0:
+            raise ValueError(f"expected start >= 0, was {start}")
+        for index in range(start, len(batch)):
+            code = self.apply_levels(*batch[index])
+            if code is not Code.OK:
+                return index + (code is not Code.GAP), code
+        return len(batch), Code.OK
 
     def _set_side(self, side: Side, levels: Sequence[Level]) -> None:
         for ticks, lots in levels:
@@ -321,6 +359,29 @@ def _checked(flat: Sequence[int]) -> list[Level]:
                 f"expected ticks > 0 and lots >= 0 within 61 bits, was {ticks}, {lots}"
             )
     return levels
+
+
+def _deltas(batch: DeltaBatch) -> list[tuple[DeltaLevels, int]]:
+    """Each delta of a batch, and when it arrived."""
+    _checked(batch.levels)
+    deltas, begin = [], 0
+    for first, last, previous, event_ns, at_ns, bids, asks in zip(
+        *[iter(batch.heads)] * HEAD_FIELDS, strict=True
+    ):
+        if bids < 0 or asks < 0:
+            raise ValueError(f"expected counts >= 0, was {bids}, {asks}")
+        middle, end = begin + 2 * bids, begin + 2 * (bids + asks)
+        delta = DeltaLevels(
+            span=DeltaSpan(first, last, previous),
+            bids=batch.levels[begin:middle],
+            asks=batch.levels[middle:end],
+            event_ns=event_ns,
+        )
+        deltas.append((delta, at_ns))
+        begin = end
+    if begin != len(batch.levels):
+        raise ValueError(f"expected {begin} integers of levels, was {len(batch.levels)}")
+    return deltas
 
 
 def _packed(levels: tuple[Level, ...]) -> bytes:

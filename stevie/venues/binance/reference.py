@@ -15,6 +15,7 @@ from stevie.domain.market.core import (
     Scale,
     SnapshotLevels,
 )
+from stevie.domain.market.features import Features
 from stevie.domain.market.fixed_point import NumberError, rescale
 from stevie.domain.market.sequencer import DeltaSpan
 from stevie.venues.binance.codec import (
@@ -68,15 +69,24 @@ class BinanceReferenceCore(ReferenceCore):
     ) -> tuple[int, int]:
         """Apply raw frames; see `BookCore.apply_frames`."""
         for index in range(start, len(frames)):
-            code = self._apply_frame(frames[index], received_ns[index])
+            code = self._take_frame(frames[index], received_ns[index])
             if code is Code.GAP:
                 return index, code
-            self.frames += 1
-            if code is Code.MALFORMED:
-                self.malformed += 1
-            elif code is not Code.OK:
+            if code not in {Code.OK, Code.MALFORMED}:
                 return index + 1, code
         return len(frames), Code.OK
+
+    def follow(self, frame: bytes, received_ns: int) -> tuple[int, Features]:
+        """Apply one raw frame and read the features; see `BookCore.follow`."""
+        code = self._take_frame(frame, received_ns)
+        return code, self.features(received_ns)
+
+    def _take_frame(self, frame: bytes, at_ns: int) -> Code:
+        """The frame counts, unless it is the one after a gap."""
+        code = self._apply_frame(frame, at_ns)
+        self.frames += code is not Code.GAP
+        self.malformed += code is Code.MALFORMED
+        return code
 
     def _apply_frame(self, frame: bytes, at_ns: int) -> Code:
         try:

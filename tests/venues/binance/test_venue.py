@@ -6,7 +6,7 @@ import pytest
 from stevie.domain.market.core import Scale
 from stevie.domain.market.instrument import InstrumentKind
 from stevie.ports import HttpAnswer
-from stevie.venues.binance.venue import BAN_MAX_S, BinanceSpot, BinanceUsdm
+from stevie.venues.binance.venue import BAN_MAX_S, ROUTES_MAX, BinanceSpot, BinanceUsdm
 from tests.parity.recordings import DATA, RULES
 
 SPOT, USDM = BinanceSpot(), BinanceUsdm()
@@ -37,7 +37,7 @@ def test_every_recorded_frame_is_routed_to_the_symbol_in_its_json(name: str) -> 
     if not path.exists():
         pytest.skip(f"no recording {path}: set STEVIE_TEST_DATA to where the recordings are")
     codec = USDM if "usdm" in name else SPOT
-    routed = 0
+    routed, frames, symbols = 0, [], []
     with gzip.open(path) as lines:
         for line in map(json.loads, lines):
             if line["kind"] != "ws_in":
@@ -49,7 +49,10 @@ def test_every_recorded_frame_is_routed_to_the_symbol_in_its_json(name: str) -> 
             assert codec.route(line["raw"].encode()).native_symbol == expected, line
             assert codec.route(raw).native_symbol == expected, line
             routed += 1
+            frames.append(line["raw"].encode())
+            symbols.append(expected)
     assert routed > 900
+    assert [route.native_symbol for route in codec.route_all(frames)] == symbols
 
 
 @pytest.mark.parametrize(
@@ -76,15 +79,31 @@ def test_every_recorded_frame_is_routed_to_the_symbol_in_its_json(name: str) -> 
 def test_a_frame_is_routed_by_what_it_is(frame: bytes, symbol: str, control: str) -> None:
     for codec in (SPOT, USDM):
         assert codec.route(frame) == (symbol, control)
+        for _ in range(2):  # new, and once known
+            assert codec.route_all((frame, frame)) == [(symbol, control)] * 2
+
+
+def test_frames_whose_heads_agree_but_not_their_symbols_are_told_apart() -> None:
+    long = b"x" * 40  # a name that leaves no room in the head for where it ends
+    frames = [
+        b'{"stream":"%b@depth","data":{}}' % name for name in (long + b"a", long + b"b", b"btc")
+    ]
+
+    for _ in range(2):
+        natives = [route.native_symbol for route in SPOT.route_all(frames)]
+        assert natives == ["X" * 40 + "A", "X" * 40 + "B", "BTC"]
 
 
 def test_a_flood_of_made_up_symbols_is_routed_and_not_remembered_for_ever() -> None:
     codec = BinanceSpot()
 
     for number in range(5000):
-        assert codec.route(b'{"stream":"x%d@depth"}' % number).native_symbol == f"X{number}"
+        frame = b'{"stream":"x%d@depth"}' % number
+        assert codec.route(frame).native_symbol == f"X{number}"
+        assert codec.route_all((frame,)) == [(f"X{number}", "")]
 
-    assert len(codec._symbols) <= 4096
+    assert len(codec._by_name) <= ROUTES_MAX
+    assert len(codec._by_head) <= ROUTES_MAX
 
 
 # -- URLs ----------------------------------------------------------------------------------------

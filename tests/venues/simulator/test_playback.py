@@ -16,7 +16,7 @@ from stevie.adapters.kernel import PythonKernel
 from stevie.domain.market.instrument import Instrument
 from stevie.messages import BookRead
 from stevie.replay import job
-from stevie.replay.sources import instruments_for, native_symbols
+from stevie.replay.sources import instruments_for, subject_of
 from stevie.venues.binance.reference import BinanceReferenceCore
 from stevie.venues.registry import VENUES
 from stevie.venues.simulator.config import ExchangeConfig
@@ -214,17 +214,15 @@ def test_a_recording_cannot_cross_its_books(play):
 
 def replayed(path: Path, venue: str) -> dict[str, BookRead]:
     """The books that `stevie replay` builds, by native symbol."""
-    codec = VENUES[venue].codec(VENUES[venue].live)
     outcome = job.run(
         job.Request(file=path, venue=venue), PythonKernel(BinanceReferenceCore), lambda _: None
     )
-    natives = native_symbols(path, venue, codec)
+    natives = subject_of(path, venue).native_symbols
     return dict(zip(natives, outcome.replayed.books, strict=True))
 
 
 def followed(path: Path, venue: str) -> tuple[Instrument, ...]:
-    codec = VENUES[venue].codec(VENUES[venue].live)
-    return instruments_for(native_symbols(path, venue, codec), venue, ())
+    return instruments_for(subject_of(path, venue).native_symbols, venue, ())
 
 
 def assert_same(one: BookRead, other: BookRead) -> None:

@@ -1,0 +1,1 @@
+"""Those whom the kernel is measured against, and the kernel itself: each a `Contender`."""
