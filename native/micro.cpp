@@ -18,8 +18,11 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
+
+#include <sys/mman.h>
 
 // A fused multiply-add rounds once where Python rounds twice. g++ knows only -ffp-contract=off.
 #if defined(__clang__)
@@ -147,6 +150,166 @@ Verdict judge(SequenceRule rule, const Position& position, const DeltaSpan& delt
   return is_old ? Verdict::STALE : Verdict::GAP;
 }
 
+// -- memory ---------------------------------------------------------------------------------------
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool IS_WATCHED = true;  // each block an allocation of its own, fenced
+#else
+constexpr bool IS_WATCHED = false;
+#endif
+
+// Blocks of huge pages, under the GIL: a thousand books lie on more small pages than a processor
+// keeps the addresses of. Sizes are powers of two; two free halves join again, and a chunk that is
+// free as a whole goes back to the system, all but one.
+class Arena {
+ public:
+  static void* take(size_t size) {
+    if (is_plain(size)) return ::operator new(size);
+    const size_t order = order_of(size);
+    size_t from = order;
+    while (from < ORDERS && free_[from] == nullptr) ++from;
+    if (from == ORDERS) from = add_chunk();
+    Block* const block = free_[from];
+    remove(block, from);
+    while (from-- > order) add(at(block, UNIT << from), from);
+    Chunk* const chunk = chunk_of(block);
+    empty_chunks_ -= chunk->taken++ == 0;
+    return block;
+  }
+
+  static void give(void* memory, size_t size) {
+    if (is_plain(size)) return ::operator delete(memory);
+    Block* block = static_cast<Block*>(memory);
+    Chunk* const chunk = chunk_of(block);
+    size_t order = order_of(size);
+    for (; order + 1 < ORDERS; ++order) {
+      const size_t offset = offset_of(block);
+      Block* const buddy = at(chunk, offset ^ (UNIT << order));
+      if (!chunk->is_free(buddy, order)) break;
+      remove(buddy, order);
+      block = std::min(block, buddy);
+    }
+    add(block, order);
+    if (--chunk->taken == 0 && empty_chunks_++ == EMPTY_CHUNKS_MAX) drop(chunk);
+  }
+
+ private:
+  static constexpr size_t UNIT = 1024, CHUNK = size_t{2} << 20, ORDERS = 11;
+  static constexpr size_t HEADER = 4096;         // a chunk's first bytes
+  static constexpr size_t EMPTY_CHUNKS_MAX = 1;  // kept for the next one who comes
+
+  struct Block {
+    Block *previous, *next;
+  };
+
+  struct Chunk {
+    size_t taken = 0;
+    std::array<uint8_t, CHUNK / UNIT> free_orders{};  // order + 1 where a free block begins
+
+    bool is_free(const Block* block, size_t order) const {
+      return free_orders[offset_of(block) / UNIT] == order + 1;
+    }
+  };
+  static_assert(sizeof(Chunk) <= HEADER, "and the first block begins behind it");
+
+  static bool is_plain(size_t size) { return IS_WATCHED || size > UNIT << (ORDERS - 1); }
+
+  static size_t order_of(size_t size) {
+    size_t order = 0;
+    while (UNIT << order < size) ++order;
+    return order;
+  }
+
+  static size_t offset_of(const Block* block) {
+    return reinterpret_cast<uintptr_t>(block) % CHUNK;
+  }
+  static Block* at(void* base, size_t offset) {
+    return reinterpret_cast<Block*>(static_cast<char*>(base) + offset);
+  }
+  static Chunk* chunk_of(Block* block) {
+    return reinterpret_cast<Chunk*>(reinterpret_cast<char*>(block) - offset_of(block));
+  }
+
+  static void add(Block* block, size_t order) {
+    *block = {nullptr, free_[order]};
+    if (block->next != nullptr) block->next->previous = block;
+    free_[order] = block;
+    chunk_of(block)->free_orders[offset_of(block) / UNIT] = static_cast<uint8_t>(order + 1);
+  }
+
+  static void remove(Block* block, size_t order) {
+    (block->previous == nullptr ? free_[order] : block->previous->next) = block->next;
+    if (block->next != nullptr) block->next->previous = block->previous;
+    chunk_of(block)->free_orders[offset_of(block) / UNIT] = 0;
+  }
+
+  // Behind its header a chunk is blocks of 4 kB, 8 kB, 16 kB, ...: the largest one's order.
+  static size_t add_chunk() {
+    constexpr int ACCESS = PROT_READ | PROT_WRITE, KIND = MAP_PRIVATE | MAP_ANONYMOUS;
+    void* const memory = mmap(nullptr, 2 * CHUNK, ACCESS, KIND, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    const size_t before = CHUNK - reinterpret_cast<uintptr_t>(memory) % CHUNK;
+    char* const begin = static_cast<char*>(memory) + before;
+    munmap(memory, before);
+    if (before < CHUNK) munmap(begin + CHUNK, CHUNK - before);
+    madvise(begin, CHUNK, MADV_HUGEPAGE);  // where there are none, small pages do
+    Chunk* const chunk = new (begin) Chunk;
+    for (size_t offset = HEADER; offset < CHUNK; offset *= 2) {
+      add(at(chunk, offset), order_of(offset));
+    }
+    ++empty_chunks_;
+    return ORDERS - 1;
+  }
+
+  static void drop(Chunk* chunk) {
+    for (size_t offset = HEADER; offset < CHUNK; offset *= 2) {
+      remove(at(chunk, offset), order_of(offset));
+    }
+    munmap(chunk, CHUNK);
+    --empty_chunks_;
+  }
+
+  inline static std::array<Block*, ORDERS> free_{};
+  inline static size_t empty_chunks_ = 0;
+};
+
+// So many items in a block of the arena, zeroed.
+template <class Item>
+class Array {
+ public:
+  explicit Array(size_t size = 0) : size_(size) {
+    static_assert(std::is_trivially_copyable_v<Item>);
+    if (size == 0) return;
+    items_ = static_cast<Item*>(Arena::take(size * sizeof(Item)));
+    std::memset(static_cast<void*>(items_), 0, size * sizeof(Item));
+  }
+  Array(Array&& other) noexcept { swap(other); }
+  Array& operator=(Array&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~Array() {
+    if (items_ != nullptr) Arena::give(items_, size_ * sizeof(Item));
+  }
+
+  void swap(Array& other) noexcept {
+    std::swap(items_, other.items_);
+    std::swap(size_, other.size_);
+  }
+
+  size_t size() const { return size_; }
+  Item& operator[](size_t index) { return items_[index]; }
+  const Item& operator[](size_t index) const { return items_[index]; }
+  Item* begin() { return items_; }
+  Item* end() { return items_ + size_; }
+  const Item* begin() const { return items_; }
+  const Item* end() const { return items_ + size_; }
+
+ private:
+  Item* items_ = nullptr;
+  size_t size_ = 0;
+};
+
 // -- ladder.py ------------------------------------------------------------------------------------
 
 struct Level {
@@ -154,40 +317,160 @@ struct Level {
   int64_t lots;
 };
 
-// One side's levels: a hash table that holds them all, and marks, one bit for each price near the
-// touch, that tell in which order they stand. A change costs one probe and one bit, wherever it is
-// and whatever its kind; order costs only where it is read, and then a search for the next bit.
+// Levels in no order: a hash table. Linear probing; a removed level stays, with 0 lots, until the
+// next rebuild, for the prices that go are the ones that come back.
+class Table {
+ public:
+  explicit Table(uint64_t seed) : seed_(seed) { clear(0); }
+
+  // Forgets all; with room for as many as `count`, and some.
+  void clear(size_t count) { empty(count); }
+
+  // Where a price is looked for first.
+  const void* memory_of(int64_t ticks) const { return &slots_[home_of(ticks)]; }
+
+  // The lots at a price, 0 if there is no level.
+  int64_t lots_at(int64_t ticks) const { return slots_[slot_of(ticks)].lots; }
+
+  // Removes the level at a price, which is there: its lots.
+  int64_t take(int64_t ticks) {
+    --size_;
+    return std::exchange(slots_[slot_of(ticks)].lots, 0);
+  }
+
+  // Writes a level, or the lack of one; whether there was one.
+  //
+  // PERF: with no branch on what kind of change it is, since none can be foretold: that a level
+  // to remove was not there only takes a slot until the next rebuild.
+  bool put(int64_t ticks, int64_t lots) {
+    Level& slot = slots_[slot_of(ticks)];
+    const bool was_there = slot.lots != 0;
+    used_ += slot.ticks == FREE;
+    size_ += static_cast<size_t>(lots != 0) - static_cast<size_t>(was_there);
+    slot = {ticks, lots};
+    if (2 * used_ > slots_.size()) rebuild();  // half full at most: a probe or two each
+    return was_there;
+  }
+
+  template <class Visit>
+  void each(Visit visit) const {
+    for (const Level& level : slots_) {
+      if (level.lots != 0) visit(level);
+    }
+  }
+
+ private:
+  static constexpr int64_t FREE = 0;  // no price is 0
+  static constexpr size_t SLOTS_AT_FIRST = 64;
+
+  // The seed is of this process: nobody can send prices that are sure to collide.
+  size_t home_of(int64_t ticks) const {
+    constexpr uint64_t GOLDEN = 0x9E3779B97F4A7C15U;
+    return static_cast<size_t>(((static_cast<uint64_t>(ticks) ^ seed_) * GOLDEN) >> shift_);
+  }
+
+  // Where a price is, or would be.
+  size_t slot_of(int64_t ticks) const {
+    const size_t home = home_of(ticks);
+    // PERF: without a branch as far as the second slot: in a table up to half full the first is
+    // often another's, and none can tell when.
+    const int64_t at_home = slots_[home].ticks;
+    const size_t is_taken = static_cast<size_t>(at_home != ticks) & (at_home != FREE);
+    size_t slot = (home + is_taken) & (slots_.size() - 1);
+    while (slots_[slot].ticks != ticks && slots_[slot].ticks != FREE) {
+      slot = (slot + 1) & (slots_.size() - 1);
+    }
+    return slot;
+  }
+
+  // What was there before.
+  Array<Level> empty(size_t count) {
+    size_t capacity = SLOTS_AT_FIRST;
+    while (3 * capacity < 8 * count) capacity *= 2;
+    Array<Level> slots(capacity);
+    slots.swap(slots_);
+    shift_ = 64 - __builtin_ctzll(capacity);
+    used_ = size_ = 0;
+    return slots;
+  }
+
+  void rebuild() {
+    const Array<Level> before = empty(size_);
+    for (const Level& level : before) {
+      if (level.lots != 0) put(level.ticks, level.lots);
+    }
+  }
+
+  uint64_t seed_;
+  size_t size_ = 0;  // levels
+  size_t used_ = 0;  // slots, those with 0 lots included
+  int shift_ = 0;    // of a 64-bit product down to an index of slots_
+  Array<Level> slots_;
+};
+
+// One side's levels by their keys, sign * ticks: the best is the highest. The lots of those near
+// the touch lie in a row, price by price; a table holds the others. Marks, one bit for each of many
+// more prices, tell in which order levels stand. A change costs one write and one bit, whatever
+// its kind; order costs only where it is read, and then a search for the next bit.
 class Side {
  public:
-  Side(int64_t sign, uint64_t seed) : sign_(sign), seed_(seed), marks_(MARK_WORDS, 0) { clear(); }
+  Side(int64_t sign, uint64_t seed)
+      : sign_(sign), skew_(seed), near_(NEAR), marks_(MARK_WORDS), far_(seed) {
+    clear();
+  }
 
   int64_t size() const { return static_cast<int64_t>(size_); }
 
-  // Asks for the memory that `set` is going to need.
-  void prefetch(int64_t ticks) const { __builtin_prefetch(&slots_[home_of(ticks)], 1); }
+  // Asks for the memory that `set` is going to need of a level.
+  void prefetch(int64_t ticks) const {
+    const int64_t key = sign_ * ticks;
+    __builtin_prefetch(is_near(key) ? &near_[row_of(key)] : far_.memory_of(ticks), 1);
+    __builtin_prefetch(&marks_[word_of(offset_of(key))], 1);
+  }
 
-  // Sets a level's new total; 0 removes it. False if a level to remove was not there.
-  bool set(int64_t ticks, int64_t lots) {
-    const bool is_there = lots != 0, was_there = put(ticks, lots);
-    mark(sign_ * ticks, is_there);
-    return was_there || is_there;
+  // Asks for the memory that `top` of a few is going to need.
+  void prefetch_top() const {
+    constexpr int64_t LINE = 64 / sizeof(int64_t);
+    prefetch(sign_ * best_);
+    __builtin_prefetch(&near_[row_of(best_ - LINE)]);
+  }
+
+  // Sets the levels' new totals; 0 removes one. How many to remove were not there.
+  template <class Levels>
+  int64_t set(const Levels& changes) {
+    int64_t unknown = 0, gained = 0;
+    for (const Level& change : changes) {
+      const int64_t key = sign_ * change.ticks;
+      const bool is_there = change.lots != 0, was_there = put(key, change.lots);
+      unknown += !is_there & !was_there;
+      gained += is_there - was_there;
+      mark(key, is_there);
+    }
+    size_ += static_cast<size_t>(gained);
+    return unknown;
   }
 
   // Forgets all and takes these levels; a later one of the same price wins, one of 0 lots is none.
   template <class Levels>
   void replace(const Levels& levels) {
     clear();
-    rebuild(static_cast<size_t>(levels.size()));
     for (const Level& level : levels) {
-      if (level.lots != 0) put(level.ticks, level.lots);
+      if (level.lots != 0) best_ = std::max(best_, sign_ * level.ticks);
+    }
+    near_base_ = best_ - NEAR_BEHIND;
+    far_.clear(static_cast<size_t>(std::count_if(levels.begin(), levels.end(), [&](const Level& l) {
+      return !is_near(sign_ * l.ticks);
+    })));
+    for (const Level& level : levels) {
+      if (level.lots != 0) size_ += !put(sign_ * level.ticks, level.lots);
     }
     mark_all();
   }
 
   void clear() {
-    slots_.clear();
-    used_ = size_ = 0;
-    rebuild(0);
+    std::fill(near_.begin(), near_.end(), 0);
+    far_.clear(0);
+    size_ = 0;
     mark_all();
   }
 
@@ -205,9 +488,10 @@ class Side {
     size_t wanted = std::min(static_cast<size_t>(count), size_);
     if (wanted == 0) return;
     find_best();
-    for (size_t word = offset_of(best_) / 64 + 1; word-- > 0;) {
-      for (uint64_t bits = marks_[word]; bits != 0; bits ^= uint64_t{1} << highest(bits)) {
-        take(level_at(base_ + static_cast<int64_t>(64 * word + highest(bits))));
+    for (uint64_t offset = offset_of(best_) / 64 * 64 + 64; offset != 0;) {
+      offset -= 64;
+      for (uint64_t bits = marks_[word_of(offset)]; bits != 0; bits ^= highest_bit(bits)) {
+        take(level_at(base_ + static_cast<int64_t>(offset + highest(bits))));
         if (--wanted == 0) return;
       }
     }
@@ -234,77 +518,73 @@ class Side {
   }
 
  private:
-  static constexpr int64_t FREE = 0;  // no price is 0
-  static constexpr size_t SLOTS_AT_FIRST = 64;
+  static constexpr int64_t NEAR = 2048;
+  static constexpr int64_t NEAR_BEHIND = NEAR / 4 * 3;  // so many of them behind the touch at first
   static constexpr size_t MARK_WORDS = 1024;  // 65,536 prices: 200 levels of any book recorded
   static constexpr uint64_t MARKS = 64 * MARK_WORDS;
 
   template <class Visit>
   void each(Visit visit) const {
-    for (const Level& level : slots_) {
-      if (level.lots != 0) visit(level);
+    far_.each(visit);
+    for (int64_t key = near_base_; key < near_base_ + NEAR; ++key) {
+      if (const int64_t lots = near_[row_of(key)]; lots != 0) visit(Level{sign_ * key, lots});
     }
   }
 
-  // -- the table: linear probing; a removed level stays, with 0 lots, until the next rebuild,
-  // -- for the prices that go are the ones that come back
+  // -- the levels: those of NEAR prices from `near_base_` up by themselves
 
-  // The seed is of this process: nobody can send prices that are sure to collide.
-  size_t home_of(int64_t ticks) const {
-    constexpr uint64_t GOLDEN = 0x9E3779B97F4A7C15U;
-    return static_cast<size_t>(((static_cast<uint64_t>(ticks) ^ seed_) * GOLDEN) >> shift_);
+  bool is_near(int64_t key) const {
+    return static_cast<uint64_t>(key - near_base_) < static_cast<uint64_t>(NEAR);
   }
-
-  // Where a price is, or would be.
-  Level& slot_of(int64_t ticks) {
-    const size_t home = home_of(ticks);
-    // PERF: without a branch as far as the second slot: in a table up to half full the first is
-    // often another's, and none can tell when.
-    const int64_t at_home = slots_[home].ticks;
-    const size_t is_taken = static_cast<size_t>(at_home != ticks) & (at_home != FREE);
-    size_t slot = (home + is_taken) & (slots_.size() - 1);
-    while (slots_[slot].ticks != ticks && slots_[slot].ticks != FREE) {
-      slot = (slot + 1) & (slots_.size() - 1);
-    }
-    return slots_[slot];
-  }
+  static size_t row_of(int64_t key) { return static_cast<size_t>(key) % NEAR; }
 
   // Writes a level, or the lack of one; whether there was one.
-  //
-  // PERF: with no branch on what kind of change it is, since none can be foretold: that a level
-  // to remove was not there only takes a slot until the next rebuild.
-  bool put(int64_t ticks, int64_t lots) {
-    Level& slot = slot_of(ticks);
-    const bool was_there = slot.lots != 0;
-    used_ += slot.ticks == FREE;
-    size_ += static_cast<size_t>(lots != 0) - static_cast<size_t>(was_there);
-    slot = {ticks, lots};
-    if (2 * used_ > slots_.size()) rebuild(size_);  // half full at most: a probe or two each
-    return was_there;
+  bool put(int64_t key, int64_t lots) {
+    if (!is_near(key)) return far_.put(sign_ * key, lots);
+    return std::exchange(near_[row_of(key)], lots) != 0;
   }
 
-  // A table of the present levels alone, with room for as many as `count`, and some.
-  void rebuild(size_t count) {
-    size_t capacity = SLOTS_AT_FIRST;
-    while (3 * capacity < 8 * count) capacity *= 2;
-    std::vector<Level> before(capacity, Level{FREE, 0});
-    before.swap(slots_);
-    shift_ = 64 - __builtin_ctzll(capacity);
-    used_ = size_;
-    for (const Level& level : before) {
-      if (level.lots != 0) slot_of(level.ticks) = level;
-    }
+  Level level_at(int64_t key) const {
+    const int64_t ticks = sign_ * key;
+    return {ticks, is_near(key) ? near_[row_of(key)] : far_.lots_at(ticks)};
   }
 
-  Level level_at(int64_t key) { return slot_of(sign_ * key); }
+  // Puts the touch among those near again: some levels go to the table, some come from there.
+  void follow_best() {
+    const int64_t before = std::exchange(near_base_, best_ - NEAR_BEHIND), after = near_base_;
+    const auto leave = [this](int64_t from, int64_t to) {
+      for (int64_t key = from; key < to; ++key) {
+        int64_t& lots = near_[row_of(key)];
+        if (lots != 0) far_.put(sign_ * key, std::exchange(lots, 0));
+      }
+    };
+    const auto enter = [this](int64_t from, int64_t to) {
+      for (int64_t key = from; key < to; ++key) {
+        if (is_marked(key)) near_[row_of(key)] = far_.take(sign_ * key);
+      }
+    };
+    leave(before, std::min(before + NEAR, after));
+    leave(std::max(before, after + NEAR), before + NEAR);
+    enter(after, std::min(after + NEAR, before));
+    enter(std::max(after, before + NEAR), after + NEAR);
+  }
 
-  // -- the marks: which keys (sign * ticks; the best is the highest) from `base_` up hold a level
+  // -- the marks: which of the keys from `base_` up hold a level
 
   static unsigned highest(uint64_t bits) {
     return 63U - static_cast<unsigned>(__builtin_clzll(bits));
   }
+  static uint64_t highest_bit(uint64_t bits) { return uint64_t{1} << highest(bits); }
 
   uint64_t offset_of(int64_t key) const { return static_cast<uint64_t>(key - base_); }
+
+  // Skewed, so that not all books have their touch in the same sets of the cache.
+  size_t word_of(uint64_t offset) const { return (offset / 64 + skew_) % MARK_WORDS; }
+
+  bool is_marked(int64_t key) const {
+    const uint64_t offset = offset_of(key);
+    return offset < MARKS && (marks_[word_of(offset)] >> offset % 64 & 1) != 0;
+  }
 
   void mark(int64_t key, bool is_there) {
     const uint64_t offset = offset_of(key);
@@ -313,17 +593,24 @@ class Side {
       return;
     }
     // PERF: without a branch: half of all changes come or go, and none can tell which.
-    uint64_t& word = marks_[offset / 64];
+    uint64_t& word = marks_[word_of(offset)];
     word = (word & ~(uint64_t{1} << offset % 64)) | uint64_t{is_there} << offset % 64;
-    best_ = is_there ? std::max(best_, key) : best_;
+    if (is_there & (key > best_)) best_ = key;  // seldom
   }
 
   // Makes `best_`, which no key is above, the best key; there is one.
   void find_best() {
-    for (size_t word = offset_of(best_) / 64 + 1; word-- > 0;) {
-      if (marks_[word] == 0) continue;
-      best_ = base_ + static_cast<int64_t>(64 * word + highest(marks_[word]));
-      if (offset_of(best_) >= MARKS / 4) return;
+    if (!is_marked(best_)) search_best();
+    if (static_cast<uint64_t>(best_ - near_base_ - NEAR / 2) >= NEAR / 2) follow_best();
+  }
+
+  void search_best() {
+    for (uint64_t offset = offset_of(best_) / 64 * 64 + 64; offset != 0;) {
+      offset -= 64;
+      const uint64_t bits = marks_[word_of(offset)];
+      if (bits == 0) continue;
+      best_ = base_ + static_cast<int64_t>(offset + highest(bits));
+      if (offset >= MARKS / 4) return;
       break;
     }
     mark_all();
@@ -345,20 +632,18 @@ class Side {
     each([&](const Level& level) {
       if (sign_ * level.ticks < base_) keys.push_back(sign_ * level.ticks);
     });
-    const auto end = keys.begin() + static_cast<std::ptrdiff_t>(count);
+    const auto end = keys.begin() + static_cast<std::ptrdiff_t>(std::min(count, keys.size()));
     std::partial_sort(keys.begin(), end, keys.end(), std::greater<>());
     std::for_each(keys.begin(), end, [&](int64_t key) { take(level_at(key)); });
   }
 
   int64_t sign_;  // +1 for bids and -1 for asks
-  uint64_t seed_;
-  size_t size_ = 0;  // levels
-  size_t used_ = 0;  // slots, those with 0 lots included
-  int shift_ = 0;    // of a 64-bit product down to an index of slots_
-  int64_t base_ = 0;
-  int64_t best_ = 0;
-  std::vector<Level> slots_;
-  std::vector<uint64_t> marks_;
+  uint64_t skew_;
+  size_t size_ = 0;
+  int64_t near_base_ = 0, base_ = 0, best_ = 0;
+  Array<int64_t> near_;  // lots
+  Array<uint64_t> marks_;
+  Table far_;
 };
 
 struct Touch {
@@ -442,6 +727,14 @@ class Window {
     while (time_tail_ != head_ && event(time_tail_).at_ns <= horizon_ns) drop_oldest();
   }
 
+  // Asks for the memory that `roll_update` and `expire` are going to need.
+  void prefetch() {
+    if (ring_.size() == 0) return;
+    __builtin_prefetch(&event(head_), 1);
+    __builtin_prefetch(&event(time_tail_));
+    __builtin_prefetch(&event(count_tail_));
+  }
+
   int128_t time_sum = 0, time_size = 0, count_sum = 0, count_size = 0;
   int64_t newest_ns = -1;
   int64_t since_break = 0;
@@ -463,7 +756,7 @@ class Window {
   }
 
   void grow() {
-    std::vector<Event> wider(ring_.empty() ? EVENTS_AT_FIRST : 2 * ring_.size());
+    Array<Event> wider(ring_.size() == 0 ? EVENTS_AT_FIRST : 2 * ring_.size());
     for (uint64_t i = std::min(time_tail_, count_tail_); i != head_; ++i) {
       wider[i & (wider.size() - 1)] = event(i);
     }
@@ -473,7 +766,7 @@ class Window {
   int64_t span_ns_;
   uint64_t events_;
   uint64_t head_ = 0, time_tail_ = 0, count_tail_ = 0;
-  std::vector<Event> ring_;  // its size is a power of two
+  Array<Event> ring_;  // its size is a power of two
 };
 
 int64_t order_flow(const Touch& before, const Touch& after) {
@@ -575,6 +868,11 @@ class FeatureState {
     } else {
       on_touch(at_ns, *touch);
     }
+  }
+
+  void prefetch() {
+    ofi_.prefetch();
+    returns_.prefetch();
   }
 
   void on_trade(int64_t at_ns, int64_t signed_lots) { trades_.roll_update(at_ns, signed_lots); }
@@ -1138,7 +1436,7 @@ class FormReader {
         whole_mask_(first_bytes(form.whole())),
         fraction_mask_(first_bytes(form.fraction())),
         surplus_mask_(fraction_mask_ & ~first_bytes(static_cast<size_t>(decimals))),
-        shift_(8 * (8 - form.whole() - static_cast<size_t>(decimals))) {}
+        shift_(form.is_known() ? 8 * (8 - form.whole() - static_cast<size_t>(decimals)) : 0) {}
 
   size_t length() const { return length_; }
 
@@ -1232,16 +1530,18 @@ class LevelReader {
 };
 
 // The inner loop: `[["price","size"],...]` without spaces. nullptr for any other form, which is
-// then read again with all care.
+// then read again with all care. The side is told what is coming.
 const char* read_levels(const char* p, const char* end, const Scale& scale, Forms& forms,
-                        LevelList& out) {
+                        const Side& side, LevelList& out) {
   constexpr std::ptrdiff_t LEVEL_LENGTH_MIN = 9;  // ["1","2"]
   Level* level = out.room_for(static_cast<size_t>((end - p) / LEVEL_LENGTH_MIN + 1));
   out.set_size(0);
   ++p;
   if (*p == ']') return p + 1;
   LevelReader reader(forms, scale, end);
-  while ((p = reader.read(p, *level)) != nullptr && *p == ',') {
+  while ((p = reader.read(p, *level)) != nullptr) {
+    side.prefetch(level->ticks);
+    if (*p != ',') break;
     ++p;
     ++level;
   }
@@ -1271,8 +1571,10 @@ class Reader {
  public:
   // The bytes as an object's fields; false if they are malformed. `is_object` tells whether they
   // were an object at all, `fields()` are those of the event within.
-  bool read(const char* begin, const char* end, const Scale& scale, Shape shape, Forms& forms) {
+  bool read(const char* begin, const char* end, const Scale& scale, Shape shape, Forms& forms,
+            const Ladder& levels) {
     end_ = end;
+    sides_ = &levels;
     scale_ = scale;
     shape_ = shape;
     forms_ = &forms;
@@ -1293,8 +1595,10 @@ class Reader {
   //
   // PERF: 75 ns a frame besides its levels, where `read` takes 180.
   FrameKind read_plain(const char* begin, const char* end, const Scale& scale, Forms& forms,
-                       const std::string& symbol_text, Delta& delta, Trade& trade) {
+                       const Ladder& levels, const std::string& symbol_text, Delta& delta,
+                       Trade& trade) {
     end_ = end;
+    sides_ = &levels;
     scale_ = scale;
     forms_ = &forms;
     event_ = &outer_;
@@ -1368,8 +1672,11 @@ class Reader {
            cursor.skip(",\"a\":[") && plain_levels(cursor, ASKS, outer_.asks) && cursor.skip("}");
   }
 
+  const Side& side_of(Field field) const { return field == BIDS ? sides_->bids : sides_->asks; }
+
   bool plain_levels(Cursor& cursor, Field field, LevelList& out) {
-    const char* const next = read_levels(cursor.at() - 1, end_, scale_, *forms_, out);
+    const char* const begin = cursor.at() - 1;
+    const char* const next = read_levels(begin, end_, scale_, *forms_, side_of(field), out);
     if (next == nullptr) return false;
     outer_.tokens[field].kind = Kind::LEVELS;
     cursor.go_to(next);
@@ -1454,7 +1761,7 @@ class Reader {
     }
     if (*p == '[' && (field == BIDS || field == ASKS)) {
       LevelList& list = field == BIDS ? fields.bids : fields.asks;
-      const char* const next = read_levels(p, end_, scale_, *forms_, list);
+      const char* const next = read_levels(p, end_, scale_, *forms_, side_of(field), list);
       if (next != nullptr) {
         token = {Kind::LEVELS, false, p, next};
         return next;
@@ -1501,6 +1808,7 @@ class Reader {
   Scale scale_;
   Shape shape_ = Shape::EVENT;
   Forms* forms_ = nullptr;
+  const Ladder* sides_ = nullptr;  // those that the levels are going to
   bool is_object_ = false;
   Fields outer_, inner_;
   Fields* event_ = &outer_;
@@ -1557,7 +1865,7 @@ struct Bytes {
 
 // Asks for the memory of the frames to come: of the next one all, since its length is known, of the
 // one after it the head.
-void prefetch(PyObject* next, const PyObject* second) {
+void prefetch_frames(PyObject* next, const PyObject* second) {
   if (!PyBytes_Check(next)) return;
   constexpr Py_ssize_t LINE = 64, LENGTH_MAX = 2048;
   const char* const begin = reinterpret_cast<const char*>(next);
@@ -1859,9 +2167,9 @@ struct Book {
   Code load_snapshot(const Bytes& body, int64_t level_limit, int64_t at_ns) {
     Reader& reader = shared_reader();
     int64_t seq = -1;
-    const bool is_snapshot = reader.read(body.begin, body.end, scale, Shape::SNAPSHOT, forms) &&
-                             reader.is_object() && reader.seq(LAST_SEQ, SEQ_MAX, seq) &&
-                             reader.levels();
+    const bool is_snapshot =
+        reader.read(body.begin, body.end, scale, Shape::SNAPSHOT, forms, levels) &&
+        reader.is_object() && reader.seq(LAST_SEQ, SEQ_MAX, seq) && reader.levels();
     if (!is_snapshot) return Code::MALFORMED;
     const Scale to = scale_for(reader);
     if (!flatten(reader, to)) return Code::MALFORMED;
@@ -1913,24 +2221,28 @@ struct Book {
   }
 
   void set_side(Side& side, const LevelSpan& changes) {
-    constexpr std::ptrdiff_t AHEAD = 8;
-    int64_t unknown = 0;
-    for (const Level* level = changes.begin(); level != changes.end(); ++level) {
-      if (changes.end() - level > AHEAD) side.prefetch(level[AHEAD].ticks);
-      unknown += !side.set(level->ticks, level->lots);
-    }
+    delete_unknown += side.set(changes);
     level_changes += changes.size();
-    delete_unknown += unknown;
+  }
+
+  // Asks for what each frame reads: of many books, another one's was last.
+  void prefetch() {
+    constexpr size_t LINE = 64;
+    const char* const begin = reinterpret_cast<const char*>(this);
+    for (size_t at = 0; at < sizeof *this; at += LINE) __builtin_prefetch(begin + at, 1);
+    levels.bids.prefetch_top();
+    levels.asks.prefetch_top();
+    windows.prefetch();
   }
 
   // What a frame is, whosever; DELTA and TRADE only if they are this book's.
   FrameKind decode_frame(Reader& reader, const Bytes& frame, Delta& delta, Trade& trade) {
     if (is_symbol_plain) {
-      const FrameKind plain =
-          reader.read_plain(frame.begin, frame.end, scale, forms, symbol_text, delta, trade);
+      const FrameKind plain = reader.read_plain(frame.begin, frame.end, scale, forms, levels,
+                                                symbol_text, delta, trade);
       if (plain != FrameKind::OTHER) return plain;
     }
-    if (!reader.read(frame.begin, frame.end, scale, Shape::EVENT, forms)) {
+    if (!reader.read(frame.begin, frame.end, scale, Shape::EVENT, forms, levels)) {
       return FrameKind::MALFORMED;
     }
     if (!reader.is_object()) return FrameKind::OTHER;
@@ -2006,7 +2318,7 @@ struct Book {
       throw Refusal{PyExc_ValueError, "expected a time for each frame"};
     }
     return apply_each(start, batch.size(), [&](int64_t index) {
-      if (index + 2 < batch.size()) prefetch(batch[index + 1], batch[index + 2]);
+      if (index + 2 < batch.size()) prefetch_frames(batch[index + 1], batch[index + 2]);
       const Code code = take_frame(bytes_of(batch[index]), integer_of(received_ns[index]));
       return code == Code::MALFORMED ? Code::OK : code;
     });
@@ -2042,6 +2354,7 @@ struct Book {
   }
 
   PyObject* follow(const Bytes& frame, int64_t at_ns) {
+    prefetch();
     Row row(2);
     row.integer(static_cast<int64_t>(take_frame(frame, at_ns)));
     row.add(read_features(at_ns));

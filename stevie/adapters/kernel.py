@@ -42,6 +42,7 @@ FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
 COMPILE_TIMEOUT_S = 300
 PREFLIGHT_TIMEOUT_S = 30
 LIBRARY_MODE = 0o755  # who builds (an image, say) need not be who runs
+HEADERS_SUFFIX, HEADERS_MODE = ".headers", 0o644  # what stands beside the library
 
 
 class KernelError(RuntimeError):
@@ -172,12 +173,17 @@ def build_library(say: Callable[[str], object] = lambda _: None) -> Path:
         # Into a name of its own first: another process may be building, or loading, the same.
         handle, scratch = tempfile.mkstemp(dir=library.parent, suffix=".so")
         os.close(handle)
+        headers = Path(scratch).with_suffix(HEADERS_SUFFIX)
         try:
             _compile(Path(scratch))
+            headers.write_text("\n".join(_preflight()), encoding="utf-8")
             Path(scratch).chmod(LIBRARY_MODE)
+            headers.chmod(HEADERS_MODE)
+            headers.replace(library.with_suffix(HEADERS_SUFFIX))
             Path(scratch).replace(library)
         finally:
             Path(scratch).unlink(missing_ok=True)
+            headers.unlink(missing_ok=True)
     except OSError as error:
         raise KernelError(f"cannot write {library}: {error}") from error
     return library
@@ -185,7 +191,8 @@ def build_library(say: Callable[[str], object] = lambda _: None) -> Path:
 
 def load_library(library: Path) -> Any:
     """The namespace `stevie` of the library, once checked that it is of the present sources."""
-    _preflight()
+    if not _has_headers(library):
+        _preflight()
     with signals_kept():
         # Here and not above: it costs 0.4 s and 150 MB, which the Python kernel need not pay.
         import cppyy  # noqa: PLC0415
@@ -211,16 +218,28 @@ def _compile(target: Path) -> None:
     )
 
 
-def _preflight() -> None:
-    """Without C++ headers, cling aborts the process at import: look for them first."""
-    _run_compiler(
-        ("-E", "-x", "c++", f"-I{_python_headers()}", "-o", os.devnull, "-"),
+def _has_headers(library: Path) -> bool:
+    """Whether the compiler, which cling asks too, and all headers of the build are still there."""
+    if shutil.which(COMPILER) is None:
+        return False
+    try:
+        found = library.with_suffix(HEADERS_SUFFIX).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    return bool(found) and all(map(os.path.exists, found))
+
+
+def _preflight() -> list[str]:
+    """The headers that cling is going to read: without them it aborts the process at import."""
+    told = _run_compiler(
+        ("-M", "-x", "c++", f"-I{_python_headers()}", "-"),
         source="#include <Python.h>\n#include <cstdint>\n",
         timeout_s=PREFLIGHT_TIMEOUT_S,
     )
+    return [word for word in told.split() if word.startswith("/")]
 
 
-def _run_compiler(arguments: tuple[str, ...], *, timeout_s: int, source: str = "") -> None:
+def _run_compiler(arguments: tuple[str, ...], *, timeout_s: int, source: str = "") -> str:
     compiler = shutil.which(COMPILER)
     if compiler is None:
         raise KernelError(f"{COMPILER} is not installed (Debian: apt-get install g++)")
@@ -238,6 +257,7 @@ def _run_compiler(arguments: tuple[str, ...], *, timeout_s: int, source: str = "
     if done.returncode != 0:
         hint = "Debian: apt-get install g++ python3-dev"
         raise KernelError(f"{COMPILER} failed ({hint}):\n{done.stderr.strip()}")
+    return done.stdout
 
 
 def _library_path() -> Path:

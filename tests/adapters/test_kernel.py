@@ -111,8 +111,25 @@ def test_a_library_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     first, second = build_library(said.append), build_library(said.append)
 
     assert first == second
-    assert list(first.parent.iterdir()) == [first]  # nothing half-made stays behind
+    headers = first.with_suffix(subject.HEADERS_SUFFIX)
+    assert {*first.parent.iterdir()} == {first, headers}  # nothing half-made stays behind
     assert ["compiling" in said[0], "up to date" in said[1]] == [True, True]
+
+
+def test_loading_runs_the_compiler_only_if_a_header_of_the_build_has_gone(
+    kernel: NativeKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    present = build_library()
+    library, header = tmp_path / present.name, tmp_path / "Python.h"
+    library.symlink_to(present)
+    header.touch()
+    library.with_suffix(subject.HEADERS_SUFFIX).write_text(str(header))
+    monkeypatch.setattr(subject, "_run_compiler", lambda *_, **__: pytest.fail("it ran"))
+
+    assert load_library(library).source_hash() == kernel.source_hash
+    header.unlink()
+    with pytest.raises(pytest.fail.Exception, match="it ran"):
+        load_library(library)
 
 
 def test_a_build_that_fails_shows_the_compilers_words_and_leaves_nothing(
