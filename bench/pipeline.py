@@ -35,7 +35,7 @@ from stevie.adapters.kernel import NativeKernel
 from stevie.adapters.rng import SeededRng
 from stevie.domain.market.core import BookCore, CoreSpec
 from stevie.domain.market.instrument import Instrument
-from stevie.messages import (
+from stevie.messages.market import (
     BookChanged,
     BookConnected,
     BookRead,

@@ -17,7 +17,7 @@ from stevie.adapters.kernel import load_kernel
 from stevie.adapters.rng import SeededRng
 from stevie.adapters.transport import GeventTransport
 from stevie.domain.market.instrument import Instrument, InstrumentKind
-from stevie.messages import BookRead, ReadBook
+from stevie.messages.market import BookRead, ReadBook
 from stevie.runtime.system import ActorSystem
 from stevie.venues.binance.reference import BinanceReferenceCore
 from stevie.venues.binance.venue import BinanceSpot, Endpoints

@@ -22,8 +22,9 @@ from types import FrameType
 
 def main() -> None:
     """Run the command line."""
-    from stevie.cli import app
+    from stevie.cli import app, mount
 
+    mount("".join(sys.argv[1:2]))
     if not IS_LAUNCHER:
         _interrupt_the_caller()
     app()

@@ -42,6 +42,8 @@ EXIT_USAGE = 2
 EXIT_DIED = 3
 EXIT_UNREADABLE = 4
 
+GROUPS = ("db", "audit")
+
 app = typer.Typer(
     help="Stevie: true level-2 books of crypto venues, on paper. Exit codes: 0 well, 1 the answer "
     "is no, 2 wrong use, 3 the actor tree died, 4 unreadable input.",
@@ -88,6 +90,24 @@ def _configured(flags: dict[str, object] | None = None, *, level: str = "") -> C
         level = config.log.level
     logs.configure(clock=LiveClock(), format=config.log.format, level=level)
     return config
+
+
+def mount(word: str = "") -> None:
+    """Add the groups of commands, unless `word`, the first of the line, is another command.
+
+    Their modules bring the database's libraries, for which no other command is to wait.
+    """
+    if word not in {"", *GROUPS} and not word.startswith("-"):
+        return
+    from stevie.commands_audit import audit_app
+    from stevie.commands_db import db_app
+
+    for name, group in zip(GROUPS, (db_app, audit_app), strict=True):
+        app.add_typer(group(_store_url), name=name)
+
+
+def _store_url() -> str:
+    return _configured(level="warning").store.url.reveal()
 
 
 def _version(*, wanted: bool) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from stevie.database_url import without_password
 from stevie.domain.market.instrument import compact_symbol
 
 FILE_DEFAULT = "stevie.toml"
@@ -46,6 +47,13 @@ class Secret:
         return "***" if self._text else "(not set)"
 
 
+class DatabaseUrl(Secret):
+    """A URL whose password nothing shows."""
+
+    def __repr__(self) -> str:
+        return without_password(self.reveal())
+
+
 class Section(msgspec.Struct, frozen=True, kw_only=True):
     """The base of every section; each field's Meta says in words what is allowed."""
 
@@ -53,6 +61,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 Port = Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")]
 HostName = Annotated[str, Meta(min_length=1, max_length=255, description="a host name or address")]
 Seconds = Annotated[float, Meta(gt=0, le=86400, description="seconds above 0, at most 86400")]
+
+Rate = Annotated[float, Meta(gt=0, le=1e6, description="requests a second above 0, at most 1e6")]
 
 
 class HttpConfig(Section, frozen=True, kw_only=True):
@@ -68,6 +78,8 @@ class HttpConfig(Section, frozen=True, kw_only=True):
     body_bytes_max: Annotated[
         int, Meta(ge=1024, le=64 * 2**20, description="bytes from 1024 to 67108864")
     ] = 2**20
+    requests_per_s: Rate = 1000.0
+    changes_per_s: Rate = 100.0
 
 
 class KernelConfig(Section, frozen=True, kw_only=True):
@@ -107,6 +119,22 @@ class FeedConfig(Section, frozen=True, kw_only=True):
     rotate_after_s: Seconds = 82_800.0  # Binance ends a connection after 24 h: an hour before that
 
 
+class StoreConfig(Section, frozen=True, kw_only=True):
+    """The database, and how much of what is kept."""
+
+    url: Annotated[
+        DatabaseUrl,
+        Meta(description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME"),
+    ] = DatabaseUrl("sqlite:///var/stevie.db")
+    synchronous: Literal["full", "normal"] = "full"
+    l2_log_bytes_max: Annotated[
+        int, Meta(ge=2**20, le=2**50, description="bytes from 1048576 to 1125899906842624")
+    ] = 2 * 10**9
+    quarantine_rows_max: Annotated[
+        int, Meta(ge=100, le=10**9, description="rows from 100 to 1000000000")
+    ] = 100_000
+
+
 class LogConfig(Section, frozen=True, kw_only=True):
     """How the log is written."""
 
@@ -136,6 +164,7 @@ class Config(Section, frozen=True, kw_only=True):
     simulator: SimulatorConfig = SimulatorConfig()
     features: FeaturesConfig = FeaturesConfig()
     feed: FeedConfig = FeedConfig()
+    store: StoreConfig = StoreConfig()
     log: LogConfig = LogConfig()
     origins: Mapping[str, str] = {}
 
@@ -314,8 +343,8 @@ def _values(settings: Mapping[str, Setting], problems: list[str]) -> dict[str, o
 def _converted(hint: Any, setting: Setting) -> object:
     value = setting.value
     plain = _plain(hint)
-    if plain is Secret:
-        return Secret(msgspec.convert(value, str))
+    if _is_secret(plain):
+        return plain(msgspec.convert(value, str))
     if setting.is_text and get_origin(plain) is tuple:
         value = [part.strip() for part in str(value).split(",") if part.strip()]
     return msgspec.convert(value, hint, strict=not setting.is_text)
@@ -323,6 +352,10 @@ def _converted(hint: Any, setting: Setting) -> object:
 
 def _plain(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _is_secret(plain: Any) -> bool:
+    return isinstance(plain, type) and issubclass(plain, Secret)
 
 
 def _allowed(hint: Any) -> str:
@@ -336,7 +369,7 @@ def _allowed(hint: Any) -> str:
 
 
 def _fault(key: str, setting: Setting, *, allowed: str) -> str:
-    value = "***" if _plain(LEAVES[key]) is Secret else repr(setting.value)
+    value = "***" if _is_secret(_plain(LEAVES[key])) else repr(setting.value)
     return f"{key}: {value} from {setting.source} is not allowed; allowed: {allowed}"
 
 
@@ -394,6 +427,15 @@ def _host_rule(values: Values) -> str:
     return "a loopback address, or set http.admin_token as well"
 
 
+def _database_rule(values: Values) -> str:
+    url = values.get("store.url", DatabaseUrl("sqlite:///var/stevie.db"))
+    assert isinstance(url, DatabaseUrl), url
+    parts = urlsplit(url.reveal())
+    is_file = parts.scheme == "sqlite" and not parts.netloc
+    is_sound = (is_file or parts.scheme == "postgresql") and len(parts.path) > 1
+    return "" if is_sound else _allowed(LEAVES["store.url"])
+
+
 def _url_rule(values: Values) -> str:
     parts = urlsplit(str(values.get("simulator.url", "http://localhost")))
     try:
@@ -408,6 +450,7 @@ _RULES: Mapping[str, Callable[[Values], str]] = {
     "venues": _venues_rule,
     "http.host": _host_rule,
     "simulator.url": _url_rule,
+    "store.url": _database_rule,
 }
 
 

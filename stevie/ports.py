@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from stevie.domain.market.core import BookCore, CoreSpec
+from stevie.domain.market.core import BookCore, CoreSpec, Scale
 from stevie.domain.market.instrument import Instrument
 from stevie.domain.market.sequencer import SequenceRule
 from stevie.runtime.clock import Clock, Rng, Timer
@@ -15,6 +15,7 @@ __all__ = [
     "Connection",
     "ConnectionListener",
     "ConnectionPlan",
+    "Explainer",
     "FrameRoute",
     "HttpAnswer",
     "Kernel",
@@ -84,11 +85,12 @@ class Transport(Protocol):
 
 
 class ConnectionPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """A WebSocket to open, what to say first, and whether books are on it."""
+    """A WebSocket to open, what to say first, and what is on it."""
 
     url: str
     hello: tuple[str, ...] = ()
     carries_books: bool = True
+    carries_trades: bool = True
 
 
 class FrameRoute(NamedTuple):
@@ -96,9 +98,20 @@ class FrameRoute(NamedTuple):
 
     native_symbol: str
     control: str = ""
+    is_trade: bool = False
 
 
-class VenueCodec(Protocol):
+class Explainer(Protocol):
+    """Finds out why what a venue sent cannot be read; pure, and slow."""
+
+    def explain(self, frame: bytes, scale: Scale) -> str:
+        """Why a book that counts in this scale cannot read a frame; "" if it can."""
+
+    def explain_snapshot(self, body: bytes, scale: Scale) -> str:
+        """The same of the body of a REST snapshot."""
+
+
+class VenueCodec(Explainer, Protocol):
     """What a feed must know of its venue's protocol; pure."""
 
     venue: str
@@ -111,7 +124,7 @@ class VenueCodec(Protocol):
         """Whose frame this is, without reading all of it."""
 
     def route_all(self, frames: Sequence[bytes]) -> Sequence[FrameRoute]:
-        """The same of each; those of one symbol are as a rule one object."""
+        """The same of each; those of one stream are as a rule one object."""
 
     def time_url(self) -> str:
         """The REST request of the venue's time: the cheapest sign of life."""

@@ -12,6 +12,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -48,10 +49,25 @@ def text() -> str:
 # -- the command line ----------------------------------------------------------------------------
 
 
+@cache
+def commands() -> dict[str, Any]:
+    """Every command by its words, those of groups too, as typer knows them."""
+    cli.mount()
+    return dict(_leaves("", typer.main.get_command(cli.app)))
+
+
+def _leaves(words: str, command: Any) -> Iterator[tuple[str, Any]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield words, command
+        return
+    for name, child in children.items():
+        yield from _leaves(f"{words} {name}".strip(), child)
+
+
 def command_parameters() -> dict[str, Sequence[Any]]:
-    """By command, its arguments and options as typer knows them."""
-    group: Any = typer.main.get_command(cli.app)
-    return {name: command.params for name, command in group.commands.items()}
+    """By command, its arguments and options."""
+    return {words: command.params for words, command in commands().items()}
 
 
 def spelled(parameter: Any) -> str:
@@ -62,9 +78,8 @@ def spelled(parameter: Any) -> str:
 
 
 def _commands() -> Iterator[str]:
-    group: Any = typer.main.get_command(cli.app)
     yield "## Commands\n"
-    for name, command in group.commands.items():
+    for name, command in commands().items():
         yield f"### `stevie {name}`\n\n{command.help}\n"
         rows = [(spelled(each), each.help) for each in command.params if each.name != "help"]
         yield from _table(("option", "what it does"), rows)
@@ -94,7 +109,7 @@ def routes() -> list[tuple[str, str]]:
 
 def _routes() -> Iterator[str]:
     yield "## Routes\n"
-    yield "All of them take GET and HEAD and answer JSON, `/metrics` aside.\n"
+    yield "All take GET and HEAD, and POST where it says so; all but `/metrics` answer JSON.\n"
     yield from _table(("route", "what it answers"), [(f"`{r}`", what) for r, what in routes()])
 
 

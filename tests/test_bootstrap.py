@@ -36,13 +36,19 @@ def test_the_kernel_is_the_one_asked_for():
     assert bootstrap.kernel(Config(kernel=KernelConfig(mode="python"))).name == "python"
 
 
-def test_the_app_is_made_without_starting_anything_and_ends_what_was_started(monkeypatch):
+def test_the_app_is_made_without_starting_anything_and_ends_what_was_started(monkeypatch, tmp_path):
     monkeypatch.setattr(bootstrap, "_instances", [])
     monkeypatch.setattr(bootstrap.logs, "configure", lambda **_: None)
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
 
-    app = bootstrap.wsgi({**PYTHON, "STEVIE__SIMULATOR__URL": url})
+    app = bootstrap.wsgi(
+        {
+            **PYTHON,
+            "STEVIE__SIMULATOR__URL": url,
+            "STEVIE__STORE__URL": f"sqlite:///{tmp_path}/stevie.db",
+        }
+    )
     client = falcon.testing.TestClient(app)
     assert client.simulate_get("/healthz", host="localhost").status_code == 503
     assert not bootstrap.root_is_dead()

@@ -10,15 +10,21 @@ import pytest
 from rich.console import Console
 
 from stevie import cli
-from stevie.actors.root import VenueSetup, root_spec
+from stevie.actors.record_tree import RecordSetup
+from stevie.actors.root import BarsSetup, VenueSetup, root_spec
+from stevie.adapters.bar_recall import ArchiveRecall
 from stevie.adapters.kernel import PythonKernel
+from stevie.adapters.store.memory import MemoryStore
 from stevie.config import LEAVES
 from stevie.domain.market.instrument import Instrument
+from stevie.domain.operations.backlog import Tally
+from stevie.domain.operations.provenance import ProvenanceFacts
 from stevie.ports import ConnectionListener, HttpAnswer
 from stevie.replay import job, report
 from stevie.runtime.supervision import ChildSpec, Plan
+from stevie.venues.binance.klines import BinanceBars
 from stevie.venues.binance.reference import BinanceReferenceCore
-from stevie.venues.binance.venue import BinanceSpot
+from stevie.venues.binance.venue import SPOT_LIVE, BinanceSpot
 from tests import reference
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -123,7 +129,7 @@ def test_make_targets_that_a_page_names_are_in_the_makefile(page: Path) -> None:
 def test_commands_that_a_page_names_are_commands(page: Path) -> None:
     named = re.findall(r"(?:`|bin/)stevie ([a-z]+)", page.read_text(encoding="utf-8"))
 
-    assert set(named) <= set(reference.command_parameters())
+    assert set(named) <= {words.split()[0] for words in reference.command_parameters()}
 
 
 def test_the_readme_names_the_two_commands_of_a_fresh_clone() -> None:
@@ -189,8 +195,11 @@ def tree_rows() -> list[str]:
         transport=NoTransport(),  # type: ignore[arg-type]
         instruments=(btc,),
         kernel=PythonKernel(BinanceReferenceCore),
+        bars=BarsSetup(codec=BinanceBars.spot(SPOT_LIVE), recall=ArchiveRecall(MemoryStore())),
     )
-    drawn = drawn_rows(root_spec([setup]), "", "")
+    facts = ProvenanceFacts(code="", config_hash="", kernel_hash="", features_hash="")
+    record = RecordSetup(writer=MemoryStore(), limits=(), facts=facts, tally=Tally())
+    drawn = drawn_rows(root_spec([setup], record), "", "")
     return [row.replace("BTCUSDT", "<symbol>").replace("binance", "<venue>") for row in drawn]
 
 

@@ -28,7 +28,7 @@ FUNCTION_LINES_90_PERCENT_MAX = 20
 # An actor is a screen or two. These two take in fourteen and eleven kinds of message, and the list
 # of their imports, their union and their dispatch are half of them: they may only shrink.
 ACTOR_LINES_MAX = 180
-ACTOR_LINES_RATCHET = {"venue_feed.py": 335, "venue_book.py": 280}
+ACTOR_LINES_RATCHET = {"venue_feed.py": 322, "venue_book.py": 265}
 
 # Modules without a test file of their own name, by where they are tested instead. The simulator is
 # tested as what it plays: a protocol, a market, a server.
@@ -38,7 +38,23 @@ TESTED_BY = {
     "tests/replay/test_replay.py": (
         *(f"replay/{name}" for name in ("expectation", "job", "report", "runner", "sources")),
     ),
-    "tests/actors/test_venue_feed.py": ("messages", "actors/feed_answers"),
+    "tests/actors/test_venue_feed.py": (
+        "messages/market",
+        "actors/feed_answers",
+        "actors/feed_snapshots",
+    ),
+    "tests/actors/test_venue_book.py": ("actors/book_publication",),
+    "tests/actors/test_book_records.py": ("actors/book_journal", "actors/quarantine"),
+    "tests/actors/test_record_stage.py": ("messages/record", "actors/record_tree"),
+    "tests/actors/test_store_keeper.py": (
+        "actors/store_line",
+        "actors/store_receipts",
+        "actors/store_counters",
+    ),
+    "tests/actors/test_bar_keeper.py": ("messages/bars",),
+    "tests/adapters/store/test_border.py": ("ports_record",),
+    "tests/http/test_metrics.py": ("http/store_metrics",),
+    "tests/test_config.py": ("database_url",),
     "tests/runtime/test_clock.py": ("adapters/clock",),
     "tests/runtime/test_rng.py": ("adapters/rng",),
     "tests/runtime/test_actor.py": ("runtime/lifecycle", "runtime/context"),
@@ -73,6 +89,7 @@ TESTED_BY = {
 TESTED_IN = {f"stevie/{each}.py": test for test, modules in TESTED_BY.items() for each in modules}
 NOTHING_TO_TEST = {
     "stevie/ports.py": "protocols, which mypy checks",
+    "stevie/ports_bars.py": "protocols, which mypy checks",
     "stevie/runtime/errors.py": "names of errors",
     "stevie/venues/simulator/market/listing.py": "what a market is made of, as data",
 }

@@ -2,25 +2,27 @@
 
 from collections.abc import Sequence
 
-from stevie.domain.market.instrument import Instrument
-from stevie.messages import InstrumentsAnswered, SnapshotAnswered
+from stevie.messages.market import BodyUnreadable, InstrumentsAnswered, SnapshotAnswered
 from stevie.ports import HttpAnswer, VenueCodec
 
 
 def instruments_answered(
     codec: VenueCodec, natives: Sequence[str], answer: HttpAnswer
-) -> InstrumentsAnswered:
+) -> tuple[InstrumentsAnswered | BodyUnreadable, ...]:
     """The followed ones of a venue's instruments, or why they are not known."""
-    error = codec.refusal(answer)
-    instruments: tuple[Instrument, ...] = ()
-    if not error:
-        try:
-            instruments = codec.read_instruments(answer.body)
-        except (ValueError, LookupError, TypeError, RecursionError) as unreadable:
-            error = f"instrument list unreadable: {unreadable}"
+    if error := codec.refusal(answer):
+        return (InstrumentsAnswered(error=error),)
+    try:
+        instruments = codec.read_instruments(answer.body)
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        contract = f"{codec.venue}.instruments"
+        return (
+            InstrumentsAnswered(error=f"instrument list unreadable: {error}"),
+            BodyUnreadable(contract=contract, reason=str(error), body=answer.body),
+        )
     wanted = {native.upper() for native in natives}
     mine = tuple(each for each in instruments if each.native.upper() in wanted)
-    return InstrumentsAnswered(instruments=mine, error=error)
+    return (InstrumentsAnswered(instruments=mine),)
 
 
 def snapshot_answered(codec: VenueCodec, native: str, answer: HttpAnswer) -> SnapshotAnswered:

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from enum import Enum
 
 from stevie.domain.market.link import Link, LinkCheck, LinkLimits
-from stevie.messages import ConnectionClosed, ConnectionHeard, ConnectionOpened, FramesReceived
+from stevie.messages.market import (
+    ConnectionClosed,
+    ConnectionHeard,
+    ConnectionOpened,
+    FramesReceived,
+)
 from stevie.ports import Connection, ConnectionPlan, Transport
 from stevie.runtime.context import ActorContext
 from stevie.runtime.message import Message

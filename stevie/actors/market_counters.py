@@ -22,6 +22,16 @@ class MarketCounter:
         "Batches of frames that a full mailbox dropped (declared gaps).",
         labels=("venue",),
     )
+    FEED_MUTE = Counter(
+        "stevie_feed_mute_total",
+        "Lines that were open for ten seconds without one frame.",
+        labels=("venue",),
+    )
+    QUARANTINED = Counter(
+        "stevie_quarantined_total",
+        "Frames and bodies that broke their contract and were set aside, by border.",
+        labels=("border", "contract"),
+    )
     SNAPSHOT_REQUESTS = Counter(
         "stevie_snapshot_requests_total", "REST snapshots asked for.", labels=("venue",)
     )
@@ -38,5 +48,15 @@ class MarketCounter:
     PUBLICATIONS = Counter(
         "stevie_book_publications_total",
         "Times that a book was published to the others.",
+        labels=("venue",),
+    )
+    JOURNAL_ROWS = Counter(
+        "stevie_book_journal_rows_total",
+        "Rows that books gave to the store so that they can be built again.",
+        labels=("venue",),
+    )
+    JOURNAL_OVERFLOWS = Counter(
+        "stevie_book_journal_overflows_total",
+        "Times that a book dropped its journal because rows were not made in time.",
         labels=("venue",),
     )

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from stevie.domain.market.consolidated import consolidate
 from stevie.domain.market.fresh_book import FreshBook
-from stevie.messages import (
+from stevie.messages.market import (
     BookChanged,
     FeaturesChanged,
     MarketState,

@@ -1,35 +1,35 @@
 """VenueBook: one true book of one venue, or the reason why there is none.
 
 Receives  BookConnected, FramesReceived, FramesLost, BookDisconnected, SnapshotAnswered,
-          InstrumentKnown (all from its feed), RetrySnapshot, QuietSince, PublishDue (its timers),
-          WatchCheckpoints, ReadBook.
+          InstrumentKnown (all from its feed), RetrySnapshot, QuietSince, PublishDue,
+          JournalDue (its timers), FlagsChanged, WatchCheckpoints, ReadBook.
 Answers   BookRead.
-State     the book; whether a snapshot is being fetched; what was published when.
+State     the book; whether a snapshot is being fetched; its publication and its records.
 """
 
 from typing import assert_never
 
 import msgspec
-import structlog
 
+from stevie.actors.book_journal import BookJournal
+from stevie.actors.book_publication import BookPublication
+from stevie.actors.book_records import BookRecords, Unexplained
 from stevie.actors.market_counters import MarketCounter
 from stevie.domain.market.book import Book, BookLimits, Reason
 from stevie.domain.market.core import CoreSpec
 from stevie.domain.market.features import FeatureSpec
 from stevie.domain.market.instrument import Instrument
-from stevie.domain.market.link import SECOND_NS
 from stevie.domain.market.sequencer import SequenceRule
-from stevie.messages import (
-    BookChanged,
+from stevie.messages.market import (
     BookConnected,
     BookDisconnected,
     BookRead,
     BookStarted,
-    FeaturesChanged,
     FetchSnapshot,
     FramesLost,
     FramesReceived,
     InstrumentKnown,
+    JournalDue,
     PublishDue,
     QuietSince,
     ReadBook,
@@ -37,14 +37,11 @@ from stevie.messages import (
     SnapshotAnswered,
     WatchCheckpoints,
 )
-from stevie.ports import Kernel
+from stevie.messages.record import FlagsChanged
+from stevie.ports import Explainer, Kernel
 from stevie.runtime.actor import StevieActor
 from stevie.runtime.context import ActorContext
 
-log = structlog.get_logger()
-
-PUBLISH_GAP_NS = SECOND_NS // 20  # at most 20 publications a second
-PUBLISH_IDLE_S = 1.0  # after so long an unchanged book is published too: newcomers hear of it
 QUIET_S = 2.0  # without a delta the snapshot alone is the book
 RETRY_MIN_S = 0.2
 RETRY_MAX_S = 8.0  # a venue that answers again is believed within ten seconds
@@ -59,6 +56,8 @@ BookMessage = (
     | RetrySnapshot
     | QuietSince
     | PublishDue
+    | JournalDue
+    | FlagsChanged
     | WatchCheckpoints
     | ReadBook
 )
@@ -69,6 +68,8 @@ class BookSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     limits: BookLimits = BookLimits()
     features: FeatureSpec = FeatureSpec()
+    records: bool = False  # whether store and auditor are there
+    journal: bool = False  # whether what the book applies goes to the store; needs `records`
 
 
 class VenueBook(StevieActor):
@@ -87,9 +88,10 @@ class VenueBook(StevieActor):
         rule: SequenceRule,
         kernel: Kernel,
         settings: BookSettings,
+        codec: Explainer | None = None,
     ) -> None:
         super().__init__(context)
-        self._instrument, self._kernel, self._settings = instrument, kernel, settings
+        self._instrument, self._kernel = instrument, kernel
         self._feed = f"feed/{instrument.venue}"
         spec = CoreSpec(
             native_symbol=instrument.native,
@@ -98,20 +100,46 @@ class VenueBook(StevieActor):
             features=settings.features,
         )
         self._book = Book(lambda: kernel.new_core(spec), settings.limits)
+        self._publication = BookPublication(
+            context,
+            self.after,
+            book=self._book,
+            venue=instrument.venue,
+            symbol=instrument.symbol,
+            window_ns=settings.features.window_ns,
+        )
+        self._journal = BookJournal(
+            context,
+            self.after,
+            book=self._book,
+            venue=instrument.venue,
+            symbol=instrument.symbol,
+            is_allowed=settings.records and settings.journal,
+        )
+        self._records = BookRecords(
+            context,
+            book=self._book,
+            venue=instrument.venue,
+            symbol=instrument.symbol,
+            codec=codec or Unexplained(),
+            is_recorded=settings.records,
+        )
         self._asked_in_epoch = self._failures = self._resyncs = 0
-        self._is_fetching = self._is_quiet_armed = self._is_publish_armed = False
-        self._was_refused = False
-        self._published_ns = -PUBLISH_GAP_NS
-        self._published_state: tuple[str, str] = ("", "")
+        self._is_fetching = self._is_quiet_armed = self._was_refused = False
 
     def starting(self) -> None:
         """Take back what the incarnation before published, and ask the feed if it is connected."""
-        self._publish_if_due()
+        self._publish_if_due(is_moved=True)
         self.tell(self._feed, BookStarted(native_symbol=self._instrument.native))
-        self.after(PUBLISH_IDLE_S, PublishDue(is_idle=True))
+        self._publication.begin()
+
+    def stopping(self) -> None:
+        """Leave the journal whole."""
+        self._journal.write_all()
 
     def handle(self, message: BookMessage) -> object:  # noqa: C901, PLR0912 - one case a message
         """Dispatch on the message's type."""
+        is_moved = True
         match message:
             case FramesReceived():
                 self._book.on_frames(message.frames, message.received_ns)
@@ -127,18 +155,27 @@ class VenueBook(StevieActor):
                 self._on_instrument_known(message)
             case RetrySnapshot():
                 self._on_retry_snapshot()
+                is_moved = False
             case QuietSince():
                 self._on_quiet_since(message)
+                is_moved = False
             case PublishDue():
-                if not self._is_due(message):
+                if not self._publication.is_due(message):
                     return None
+            case JournalDue():
+                self._journal.on_due(message)
+                return None
+            case FlagsChanged():
+                self._journal.on_flags(message.on)
+                return None
             case WatchCheckpoints():
                 self._book.watch_checkpoints(message.applied_counts)
+                is_moved = False
             case ReadBook():
                 return self._on_read_book(message)
             case _:
                 assert_never(message)
-        self._settle()
+        self._settle(is_moved=is_moved)
         return None
 
     def _on_quiet_since(self, message: QuietSince) -> None:
@@ -166,17 +203,10 @@ class VenueBook(StevieActor):
             self._instrument = message.instrument
             self._book.core.refine(message.instrument.scale)
 
-    def _is_due(self, message: PublishDue) -> bool:
-        if not message.is_idle:
-            self._is_publish_armed = False
-            return True
-        wait_s = PUBLISH_IDLE_S - (self._now_ns() - self._published_ns) / SECOND_NS
-        is_due = wait_s < PUBLISH_IDLE_S / 2  # a book that moves is heard of anyway
-        self.after(PUBLISH_IDLE_S if is_due else wait_s, PublishDue(is_idle=True))
-        return is_due
-
-    def _settle(self) -> None:
-        """After every message: ask for what the book wants, count, publish."""
+    def _settle(self, *, is_moved: bool) -> None:
+        """After every message: record, ask for what the book wants, count, publish."""
+        self._records.settle()
+        self._journal.settle()
         if self._book.snapshot_wanted and not self._is_fetching:
             self._fetch()
         if self._book.is_waiting_for_delta and not self._is_quiet_armed:
@@ -186,7 +216,7 @@ class VenueBook(StevieActor):
             more = self._book.resyncs - self._resyncs
             self._resyncs = self._book.resyncs
             self.context.counters.add(MarketCounter.RESYNCS, self._instrument.venue, by=more)
-        self._publish_if_due()
+        self._publish_if_due(is_moved=is_moved)
 
     def _fetch(self) -> None:
         """Ask for a snapshot; after a failure only when a growing, jittered pause is over."""
@@ -206,54 +236,9 @@ class VenueBook(StevieActor):
         if self._is_fetching:
             self._request()
 
-    # -- publication ----------------------------------------------------------------------------
-
-    def _publish_if_due(self) -> None:
-        """Publish a change of state at once, other changes at most 20 times a second."""
-        now_ns = self._now_ns()
-        state = (self._book.state.value, self._book.reason.value)
-        wait_ns = self._published_ns + PUBLISH_GAP_NS - now_ns
-        if wait_ns <= 0 or state != self._published_state:
-            self._publish(now_ns)
-            self._note_transition(state)
-        elif not self._is_publish_armed:
-            self._is_publish_armed = True
-            self.after(wait_ns / SECOND_NS, PublishDue())
-
-    def _publish(self, now_ns: int) -> None:
-        venue, symbol, book = self._instrument.venue, self._instrument.symbol, self._book
-        self._published_ns = now_ns
-        fresh = book.fresh_book(venue, symbol)
-        changed = BookChanged(
-            venue=venue, symbol=symbol, state=book.state, reason=book.reason, book=fresh
-        )
-        self.tell("market_data", changed)
-        self.context.counters.add(MarketCounter.PUBLICATIONS, venue)
-        if fresh is not None:
-            self.tell("market_data", self._features(fresh.scale.price_decimals, now_ns))
-
-    def _features(self, price_decimals: int, now_ns: int) -> FeaturesChanged:
-        return FeaturesChanged(
-            venue=self._instrument.venue,
-            symbol=self._instrument.symbol,
-            features=self._book.core.features(now_ns),
-            price_decimals=price_decimals,
-            window_ns=self._settings.features.window_ns,
-            at_ns=now_ns,
-        )
-
-    def _note_transition(self, state: tuple[str, str]) -> None:
-        if state == self._published_state:
-            return
-        self._published_state = state
-        log.info(
-            "book_state",
-            actor=self.context.name,
-            state=state[0],
-            reason=state[1],
-            detail=self._book.detail,
-            seq=self._book.core.view().last_seq,
-        )
+    def _publish_if_due(self, *, is_moved: bool) -> None:
+        if (before := self._publication.publish_if_due(is_moved=is_moved)) is not None:
+            self._records.on_transition(before)
 
     # -- reading --------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 Receives  ConnectionOpened, FramesReceived, FramesLost, ConnectionHeard, ConnectionClosed (from the
           transport), InstrumentsAnswered, SnapshotAnswered, BookStarted, FetchSnapshot (from its
-          books), CheckConnection, Reconnect, RetireConnection, FetchNext (its timers), ReadFeed.
+          books), BodyUnreadable, CheckConnection, Reconnect, RetireConnection, FetchNext (its
+          timers), ReadFeed.
 Answers   FeedState.
 State     a link per connection of the venue's plan; the snapshot requests that wait.
 """
@@ -13,14 +14,18 @@ from typing import assert_never
 import msgspec
 import structlog
 
-from stevie.actors.feed_answers import instruments_answered, snapshot_answered
+from stevie.actors.feed_answers import instruments_answered
 from stevie.actors.feed_frames import sort_frames
 from stevie.actors.feed_line import FeedLine, LineEvent
+from stevie.actors.feed_records import MUTE_REASON, FeedRecords
+from stevie.actors.feed_snapshots import FeedSnapshots
 from stevie.actors.market_counters import MarketCounter
 from stevie.domain.market.instrument import Instrument
 from stevie.domain.market.link import SECOND_NS, LinkCheck, LinkLimits
-from stevie.domain.market.snapshot_queue import SnapshotQueue
-from stevie.messages import (
+from stevie.domain.market.mute import MuteWatch
+from stevie.messages.bars import TradeFramesReceived, TradesInterrupted
+from stevie.messages.market import (
+    BodyUnreadable,
     BookConnected,
     BookDisconnected,
     BookStarted,
@@ -61,6 +66,7 @@ FeedMessage = (
     | SnapshotAnswered
     | BookStarted
     | FetchSnapshot
+    | BodyUnreadable
     | CheckConnection
     | Reconnect
     | RetireConnection
@@ -74,6 +80,8 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     link: LinkLimits = LinkLimits()
     snapshots_in_flight_max: int = 2
+    records: bool = False  # whether store and auditor are there
+    bars: bool = False  # whether the venue's bars are
 
 
 class VenueFeed(StevieActor):
@@ -99,10 +107,18 @@ class VenueFeed(StevieActor):
             FeedLine(context, transport, plan, settings.link)
             for plan in codec.connections(self._natives)
         ]
-        self._queue = SnapshotQueue(in_flight_max=settings.snapshots_in_flight_max)
-        self._sockets_opened = self._frames = self._unrouted = self._requested = 0
+        self._snapshots = FeedSnapshots(
+            context,
+            self.after,
+            codec=codec,
+            transport=transport,
+            in_flight_max=settings.snapshots_in_flight_max,
+        )
+        self._sockets_opened = self._frames = self._unrouted = 0
+        self._bars = f"bars/{codec.venue}" if settings.bars else ""
+        self._mute = MuteWatch()
+        self._records = FeedRecords(context, codec, is_recorded=settings.records)
         self._unlisted: tuple[str, ...] = ()
-        self._is_fetch_armed = False
         self._ask_instruments_ns = -1  # when to ask (again) what the venue lists; -1: not at all
 
     def starting(self) -> None:
@@ -137,7 +153,9 @@ class VenueFeed(StevieActor):
             case BookStarted():
                 self._on_book_started(message)
             case FetchSnapshot():
-                self._on_fetch_snapshot(message)
+                self._snapshots.want(message.native_symbol)
+            case BodyUnreadable():
+                self._records.on_unreadable(message)
             case CheckConnection():
                 self._on_check_connection()
             case Reconnect():
@@ -145,8 +163,7 @@ class VenueFeed(StevieActor):
             case RetireConnection():
                 self._lines[message.line].retire()
             case FetchNext():
-                self._is_fetch_armed = False
-                self._fetch()
+                self._snapshots.resume()
             case ReadFeed():
                 return self._on_read_feed()
             case _:
@@ -158,10 +175,15 @@ class VenueFeed(StevieActor):
     def _on_frames_received(self, message: FramesReceived) -> None:
         """Sort frames by book, in order, and pass each book its own as one batch."""
         self._note_heard(message.connections)
+        self._mute.on_frames(message.connections)
         routes = self._codec.route_all(message.frames)
-        batches, strays = sort_frames(message, routes, self._books)
+        batches, strays, trades = sort_frames(
+            message, routes, self._books, wants_trades=bool(self._bars)
+        )
         for name, batch in batches.items():
             self.tell(name, batch)
+        if trades:
+            self.tell(self._bars, TradeFramesReceived(frames=tuple(trades)))
         for kind, frame in strays:
             self._on_unrouted(kind, frame)
         self._frames += len(message.frames)
@@ -174,8 +196,7 @@ class VenueFeed(StevieActor):
         self._unrouted += 1
         self.context.counters.add(MarketCounter.FEED_UNROUTED, self._codec.venue, kind)
         if kind in {"error", "garbage"}:
-            text = frame[:200].decode("utf-8", "replace")
-            log.warning("feed_frame_odd", actor=self.context.name, kind=kind, frame=text)
+            self._records.on_odd_frame(kind, frame)
         if kind == "shutdown":
             for line in self._lines:
                 self._open(line)
@@ -185,10 +206,15 @@ class VenueFeed(StevieActor):
             MarketCounter.FEED_FRAMES_LOST, self._codec.venue, by=message.lost_count
         )
         self._tell_books(message)
+        self._interrupt_trades("frames were lost")
 
     def _tell_books(self, message: Message) -> None:
         for name in self._books.values():
             self.tell(name, message)
+
+    def _interrupt_trades(self, reason: str) -> None:
+        if self._bars:
+            self.tell(self._bars, TradesInterrupted(reason=reason))
 
     # -- connections ----------------------------------------------------------------------------
 
@@ -213,8 +239,8 @@ class VenueFeed(StevieActor):
             event = line.on_opened(message.connection)
             if event is LineEvent.NOTHING:
                 continue
-            self.context.counters.add(MarketCounter.FEED_CONNECTS, self._codec.venue)
-            log.info("feed_connected", actor=self.context.name, url=line.address)
+            self._records.on_connected(line.address)
+            self._mute.on_open(index, message.connection, self.context.clock.monotonic_ns())
             if event is LineEvent.REPLACED:
                 self.after(OVERLAP_S, RetireConnection(line=index))
             elif line.plan.carries_books:
@@ -233,12 +259,10 @@ class VenueFeed(StevieActor):
         self.after(delay_s, Reconnect(line=index))
         if line.plan.carries_books:
             self._tell_books(BookDisconnected(reason=reason))
-        log.warning(
-            "feed_disconnected",
-            actor=self.context.name,
-            reason=line.reason,
-            retry_in_s=round(delay_s, 2),
-        )
+        if line.plan.carries_trades:
+            self._interrupt_trades(reason)
+        self._mute.on_lost(index)
+        self._records.on_lost(line.address, line.reason, retry_s=delay_s)
 
     def _on_check_connection(self) -> None:
         self.after(CHECK_S, CheckConnection())
@@ -250,6 +274,8 @@ class VenueFeed(StevieActor):
                 self._on_lost(index, "silent")
             elif verdict is LinkCheck.ROTATE:
                 self._open(line)
+        for index in self._mute.check(self.context.clock.monotonic_ns()):
+            self._records.on_mute(self._lines[index].address)
 
     # -- REST -----------------------------------------------------------------------------------
 
@@ -259,8 +285,8 @@ class VenueFeed(StevieActor):
         self._transport.get(url, self._on_instruments_body)
 
     def _on_instruments_body(self, answer: HttpAnswer) -> None:
-        told = instruments_answered(self._codec, self._natives, answer)
-        self.context.directory.tell(self.context.name, told)
+        for told in instruments_answered(self._codec, self._natives, answer):
+            self.context.directory.tell(self.context.name, told)
 
     def _on_instruments_answered(self, message: InstrumentsAnswered) -> None:
         if message.error:
@@ -275,43 +301,13 @@ class VenueFeed(StevieActor):
         for native in self._unlisted:
             log.error("symbol_not_listed", actor=self.context.name, symbol=native)
 
-    def _on_fetch_snapshot(self, message: FetchSnapshot) -> None:
-        self._queue.want(message.native_symbol)
-        self._fetch()
-
-    def _fetch(self) -> None:
-        """Send the next snapshot request, if one waits and may go out."""
-        now_ns = self.context.clock.monotonic_ns()
-        wait_s = self._queue.wait_s(now_ns)
-        if wait_s is None:
-            return
-        if wait_s > 0:
-            if not self._is_fetch_armed:
-                self._is_fetch_armed = True
-                self.after(wait_s, FetchNext())
-            return
-        native = self._queue.take(now_ns)
-        self._requested += 1
-        self.context.counters.add(MarketCounter.SNAPSHOT_REQUESTS, self._codec.venue)
-        url = self._codec.snapshot_url(native)
-        self._transport.get(url, lambda answer: self._on_snapshot_body(native, answer))
-        self._fetch()
-
-    def _on_snapshot_body(self, native: str, answer: HttpAnswer) -> None:
-        told = snapshot_answered(self._codec, native, answer)
-        self.context.directory.tell(self.context.name, told)
-
     def _on_snapshot_answered(self, message: SnapshotAnswered) -> None:
-        now_ns = self.context.clock.monotonic_ns()
-        pause_s = message.retry_after_s
-        self._queue.on_answer(message.native_symbol, pause_s=pause_s, now_ns=now_ns)
-        if message.refusal:
-            self.context.counters.add(MarketCounter.SNAPSHOT_REFUSALS, self._codec.venue)
         self.tell(self._books[message.native_symbol.upper()], message)
-        self._fetch()
+        self._snapshots.on_answered(message)
 
     def _on_read_feed(self) -> FeedState:
         down = [line.reason for line in self._lines if not line.is_connected]
+        down += [MUTE_REASON for _ in self._mute.mute]
         return FeedState(
             venue=self._codec.venue,
             is_connected=not down,
@@ -320,7 +316,7 @@ class VenueFeed(StevieActor):
             frames=self._frames,
             unrouted=self._unrouted,
             sockets_opened=self._sockets_opened,
-            snapshots_requested=self._requested,
+            snapshots_requested=self._snapshots.requested,
             native_symbols=self._natives,
             unlisted=self._unlisted,
         )

@@ -28,7 +28,7 @@ from stevie.explore.faults import (
 )
 from stevie.explore.invariants import InjectedCrash, Invariants, Violation
 from stevie.explore.tape import SECOND_NS, START_NS, TAPES_KEPT, Tape, TapeKey, TapeShelf
-from stevie.messages import ReadBook, ReadFeed, ReadMarket
+from stevie.messages.market import ReadBook, ReadFeed, ReadMarket
 from stevie.ports import Kernel
 from stevie.runtime.counters import Counters
 from stevie.runtime.deterministic import DeterministicRuntime, SpinningError, Step

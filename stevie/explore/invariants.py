@@ -15,7 +15,7 @@ from stevie.domain.market.fresh_book import LEVELS_MAX, FreshBook
 from stevie.domain.market.ladder import Level
 from stevie.explore.exchange import Exchange
 from stevie.explore.tape import SECOND_NS, ListingTape, Tape, Truth
-from stevie.messages import (
+from stevie.messages.market import (
     BookChanged,
     BookConnected,
     BookDisconnected,

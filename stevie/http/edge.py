@@ -6,6 +6,9 @@ from typing import Any, Protocol
 import msgspec
 
 from stevie.domain.market.instrument import SymbolTable
+from stevie.http.access import Token
+from stevie.http.rate import CHANGES_PER_S, REQUESTS_PER_S
+from stevie.ports_record import Archive
 from stevie.runtime.clock import Clock
 from stevie.runtime.counters import Counters
 from stevie.runtime.directory import ActorView
@@ -16,6 +19,8 @@ ASK_TIMEOUT_S = 1.0  # an actor answers in milliseconds; a second means that it 
 GATHER_TIMEOUT_S = 0.5  # for all answers of a probe or a scrape together
 ROOT = "root"
 MARKET_DATA = "market_data"
+STORE = "store"
+AUDITOR = "auditor"
 
 NO_ANSWER = (ActorCrashed, ActorDeadError, AskTimeout, MailboxFull)
 
@@ -60,8 +65,12 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     started_at_ns: int
     started_monotonic_ns: int
     hub_lag_s: Callable[[], float]
+    archive: Archive
+    token: Token = Token()
     allowed_hosts: tuple[str, ...] = ()
     body_bytes_max: int = 2**20
+    requests_per_s: float = REQUESTS_PER_S
+    changes_per_s: float = CHANGES_PER_S
 
     def uptime_s(self) -> float:
         """Seconds since the start."""
@@ -101,3 +110,8 @@ def book_name(venue: str, symbol: str) -> str:
 def feed_name(venue: str) -> str:
     """The actor that is connected to a venue."""
     return f"feed/{venue}"
+
+
+def bars_name(venue: str) -> str:
+    """The actor that keeps a venue's bars."""
+    return f"bars/{venue}"

@@ -6,11 +6,12 @@ from typing import Any
 import falcon
 
 from stevie.domain.market.book import BookState
-from stevie.http.edge import ROOT, Edge, book_name, feed_name
+from stevie.http.edge import AUDITOR, ROOT, STORE, Edge, book_name, feed_name
 from stevie.http.encoding import to_json
 from stevie.http.problems import RETRY_AFTER_S
 from stevie.http.requests import Resource, check_query
-from stevie.messages import BookRead, FeedState, ReadBook, ReadFeed
+from stevie.messages.market import BookRead, FeedState, ReadBook, ReadFeed
+from stevie.messages.record import AuditState, ReadAudit, ReadStore, StoreState
 from stevie.runtime.lifecycle import State
 
 HUB_LAG_MAX_S = 1.0  # a loop this late serves nobody
@@ -44,7 +45,12 @@ class ReadyResource(Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response, **_path: str) -> None:
         """Answer 200, or 503 with everything that is not as it should be."""
         check_query(req)
-        reasons = [*self._down_actors(), *self._quiet_feeds(), *self._unready_books()]
+        reasons = [
+            *self._down_actors(),
+            *self._record_troubles(),
+            *self._quiet_feeds(),
+            *self._unready_books(),
+        ]
         word = "not ready" if reasons else "ready"
         _answer(resp, is_fine=not reasons, word=word, facts={"reasons": reasons})
 
@@ -56,6 +62,18 @@ class ReadyResource(Resource):
             if view.state is not State.RUNNING:
                 reason = view.last_reason
                 yield {"actor": view.name, "state": view.state.value, "reason": reason}
+
+    def _record_troubles(self) -> Iterator[Reason]:
+        answers = self._edge.gather({STORE: ReadStore(), AUDITOR: ReadAudit()})
+        store, audit = answers[STORE], answers[AUDITOR]
+        if not isinstance(store, StoreState):
+            yield {"store": "no answer", "reason": str(store)}
+        elif store.trouble:
+            yield {"store": "writing fails", "reason": store.trouble}
+        if not isinstance(audit, AuditState):
+            yield {"audit": "no answer", "reason": str(audit)}
+        elif audit.blocked_reason:
+            yield {"audit": "blocks orders", "reason": audit.blocked_reason}
 
     def _quiet_feeds(self) -> Iterator[Reason]:
         venues = {feed_name(venue): venue for venue in self._edge.tables}

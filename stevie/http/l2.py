@@ -3,6 +3,7 @@
 import falcon
 
 from stevie import rfc3339
+from stevie.domain.contracts.catalog import L2
 from stevie.domain.market.book import BookState, Reason
 from stevie.domain.market.fixed_point import to_text
 from stevie.domain.market.fresh_book import Certificate
@@ -18,7 +19,7 @@ from stevie.http.requests import (
     unknown_symbol,
     whole_number,
 )
-from stevie.messages import BookRead, ReadBook
+from stevie.messages.market import BookRead, ReadBook
 
 DEPTH = Bounds(default=20, least=1, most=1000)  # 1000 levels are what a snapshot brings
 
@@ -38,7 +39,7 @@ class L2Resource(Resource):
         read: BookRead = self._edge.ask(name, ReadBook(depth=depth))
         if read.state != BookState.LIVE:
             raise self._not_live(read)
-        resp.text = to_json(self._document(read))
+        resp.text = L2.vouched(to_json(self._document(read)))
 
     def _not_live(self, read: BookRead) -> Problem:
         venue, symbol = read.instrument.venue, read.instrument.symbol

@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from stevie.domain.market.book import BookState
-from stevie.messages import BookRead
+from stevie.messages.market import BookRead
 
 BOOK = ("venue", "symbol")
 

@@ -14,13 +14,15 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from stevie.http.edge import Edge, feed_name
+from stevie.http.edge import Edge, bars_name, feed_name
 from stevie.http.health import read_books
 from stevie.http.market_metrics import book_families
 from stevie.http.requests import Resource, check_query
 from stevie.http.runtime_metrics import actor_families, process_families
+from stevie.http.store_metrics import record_families
 from stevie.http.traffic import Traffic
-from stevie.messages import FeedState, ReadFeed
+from stevie.messages.bars import BarSyncState, ReadBarSync
+from stevie.messages.market import FeedState, ReadFeed
 from stevie.runtime.counters import Sample
 
 CACHE_NS = 1_000_000_000  # several scrapers cost the actors no more than one
@@ -61,13 +63,16 @@ class StevieCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Every family, the promised seven first."""
         edge, counts = self._edge, _by_family(self._edge.counters.snapshot())
+        values = {name: _values(samples) for name, samples in counts.items()}
+        values[LAST_SYNC] = self._last_syncs()
         promised = [
             GaugeMetricFamily(*CONNECTED, labels=("venue",)),
-            *(family.metric(edge, _values(counts.get(family.name, ()))) for family in PROMISED),
+            *(family.metric(edge, values.get(family.name, {})) for family in PROMISED),
         ]
         _add(promised[0], self._connections())
         yield from sorted(promised, key=lambda family: len(family.samples))
         yield from process_families(edge)
+        yield from record_families(edge)
         yield from book_families(read_books(edge))
         yield from actor_families(edge.directory.tree())
         names = {family.name for family in PROMISED}
@@ -82,6 +87,16 @@ class StevieCollector(Collector):
             (venue,): float(isinstance(state, FeedState) and state.is_connected)
             for venue, state in states.items()
         }
+
+    def _last_syncs(self) -> Values:
+        """By symbol; the latest of its venues."""
+        names = tuple(bars_name(venue) for venue in self._edge.tables)
+        answers = self._edge.gather(dict.fromkeys(names, ReadBarSync())).values()
+        synced: dict[Labels, float] = {}
+        for state in answers:
+            for symbol, at_ns in state.synced_ns if isinstance(state, BarSyncState) else ():
+                synced[symbol,] = max(synced.get((symbol,), 0.0), at_ns / 1e9)
+        return synced
 
 
 CONNECTED = (
@@ -121,6 +136,7 @@ def _symbols(edge: Edge) -> Iterator[Labels]:
     return ((symbol,) for symbol in dict.fromkeys(symbol for _, symbol in _books(edge)))
 
 
+LAST_SYNC = "ohlcv_last_sync_ts_seconds"
 CHAOS_TYPES = ("l2_gap", "ws_flap", "api_timeout", "depth_spike")
 ROUTERS = ("venue", "policy")
 OUTCOMES = ("chosen", "refused")
@@ -146,7 +162,7 @@ PROMISED = (
         _books,
     ),
     Promised(
-        "ohlcv_last_sync_ts_seconds",
+        LAST_SYNC,
         "When the symbol's bars were last synchronized, unix time; 0 if they never were.",
         ("symbol",),
         _symbols,

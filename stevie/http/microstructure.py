@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import falcon
 
 from stevie import rfc3339
+from stevie.domain.contracts.catalog import MICROSTRUCTURE
 from stevie.domain.market.book import BookState
 from stevie.domain.market.features import Features
 from stevie.domain.market.fixed_point import to_text
@@ -18,7 +19,7 @@ from stevie.http.edge import MARKET_DATA, Edge
 from stevie.http.encoding import NS_PER_MS, NS_PER_S, price_text, to_json
 from stevie.http.problems import Problem, not_ready
 from stevie.http.requests import Bounds, Resource, check_query, find_symbol, whole_number
-from stevie.messages import MarketState, ReadMarket, VenueReading
+from stevie.messages.market import MarketState, ReadMarket, VenueReading
 
 DEPTH = Bounds(default=10, least=1, most=LEVELS_MAX)
 
@@ -38,7 +39,7 @@ class MicrostructureResource(Resource):
         reference = self._reference(market)
         if reference is None:
             raise _no_live_book(market)
-        resp.text = to_json(self._document(market, reference))
+        resp.text = MICROSTRUCTURE.vouched(to_json(self._document(market, reference)))
 
     def _reference(self, market: MarketState) -> VenueReading | None:
         rank = {venue: place for place, venue in enumerate(self._edge.tables)}

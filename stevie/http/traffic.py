@@ -36,7 +36,9 @@ class Traffic:
         method = req.method if req.method in METHODS else "other"
         key = (route, method, str(resp.status_code))
         self._requests[key] = self._requests.get(key, 0) + 1
-        elapsed_s = (self._now_ns() - req.context.began_ns) / 1e9
+        # A method such as WEBSOCKET is refused by Falcon before any middleware has seen it.
+        began_ns = getattr(req.context, "began_ns", self._now_ns())
+        elapsed_s = (self._now_ns() - began_ns) / 1e9
         self._durations.setdefault(route, Durations()).add(elapsed_s)
 
     def families(self) -> Iterator[Metric]:

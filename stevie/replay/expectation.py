@@ -9,7 +9,7 @@ import msgspec
 from stevie.domain.market.book import Checkpoint
 from stevie.domain.market.fixed_point import to_text
 from stevie.domain.market.ladder import Level
-from stevie.messages import BookRead
+from stevie.messages.market import BookRead
 
 Levels = tuple[tuple[Decimal, Decimal], ...]
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from stevie.domain.market.fixed_point import to_text
 from stevie.domain.market.ladder import Level
-from stevie.messages import BookRead
+from stevie.messages.market import BookRead
 from stevie.replay.job import Outcome
 
 

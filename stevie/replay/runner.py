@@ -21,7 +21,7 @@ from stevie.domain.market.book import BookLimits
 from stevie.domain.market.frame_buffer import BufferLimits
 from stevie.domain.market.instrument import Instrument
 from stevie.domain.market.link import SECOND_NS, LinkLimits
-from stevie.messages import BookRead, FramesReceived, ReadBook, WatchCheckpoints
+from stevie.messages.market import BookRead, FramesReceived, ReadBook, WatchCheckpoints
 from stevie.ports import Kernel, VenueCodec
 from stevie.replay.sources import snapshot_symbol
 from stevie.runtime.counters import Counters

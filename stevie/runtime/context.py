@@ -12,7 +12,7 @@ from stevie.runtime.directory import Cell, Directory
 from stevie.runtime.lifecycle import Cause, ChildDown, Phase, State
 from stevie.runtime.message import Message
 from stevie.runtime.scheduler import Scheduler
-from stevie.runtime.supervision import ChildSpec
+from stevie.runtime.supervision import ChildSpec, NoteRestart
 
 log = logging.getLogger("stevie.runtime")
 
@@ -28,6 +28,7 @@ class Substrate:
     directory: Directory
     counters: Counters
     scheduler: Scheduler
+    on_restart: Callable[[NoteRestart], object] = lambda _: None
 
     def spawn(
         self, spec: ChildSpec, *, parent: str | None, incarnation: int, report: Report

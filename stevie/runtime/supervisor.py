@@ -205,6 +205,7 @@ class Supervisor(StevieActor):
         self.context.counters.add(RuntimeCounter.RESTARTS, self.context.name)
         extra = {"actor": restart.name, "delay_s": restart.delay_s, "reason": restart.reason}
         log.warning("child_restarted", extra=extra)
+        self.context.substrate.on_restart(restart)
 
     def _end_with(self, cause: Cause, reason: str) -> None:
         if cause is Cause.ESCALATED:

@@ -17,7 +17,7 @@ from stevie.runtime.errors import StartFailed
 from stevie.runtime.lifecycle import ChildDown, ChildStarted
 from stevie.runtime.message import Message
 from stevie.runtime.scheduler import GreenletScheduler, Scheduler
-from stevie.runtime.supervision import ChildSpec
+from stevie.runtime.supervision import ChildSpec, NoteRestart
 
 log = logging.getLogger("stevie.runtime")
 
@@ -36,6 +36,7 @@ class ActorSystem:
         rng: Rng,
         counters: Counters | None = None,
         scheduler: Scheduler | None = None,
+        on_restart: Callable[[NoteRestart], object] = lambda _: None,
     ) -> None:
         self.counters = counters if counters is not None else Counters()
         self.directory = Directory(clock, DeadLetters(self.counters))
@@ -45,6 +46,7 @@ class ActorSystem:
             directory=self.directory,
             counters=self.counters,
             scheduler=scheduler if scheduler is not None else GreenletScheduler(),
+            on_restart=on_restart,
         )
         self._root: ChildSpec | None = None
         self._settled = Event()  # up, or down

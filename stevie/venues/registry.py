@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from stevie.domain.market.core import BookCore, CoreSpec
 from stevie.ports import VenueCodec
+from stevie.ports_bars import BarCodec
+from stevie.venues.binance.klines import BinanceBars
 from stevie.venues.binance.reference import BinanceReferenceCore
 from stevie.venues.binance.venue import SPOT_LIVE, USDM_LIVE, BinanceSpot, BinanceUsdm, Endpoints
 
@@ -14,9 +16,10 @@ URLS_MAX = 1024  # kept with their venues; a capture repeats the few of its sock
 
 
 class VenueEntry(NamedTuple):
-    """One venue: its codec, its reference core, where it lives, and how its URLs are told."""
+    """One venue: its codecs, its reference core, where it lives, and how its URLs are told."""
 
     codec: Callable[[Endpoints], VenueCodec]
+    bars: Callable[[Endpoints], BarCodec]
     reference: Callable[[CoreSpec], BookCore]
     live: Endpoints
     symbol_suffix: str  # what the configured symbols carry at this venue
@@ -42,8 +45,12 @@ def _is_near(host: str) -> bool:
 
 
 VENUES = {
-    "binance": VenueEntry(BinanceSpot, BinanceReferenceCore, SPOT_LIVE, "", _is_spot),
-    "binance_usdm": VenueEntry(BinanceUsdm, BinanceReferenceCore, USDM_LIVE, "-PERP", _is_usdm),
+    "binance": VenueEntry(
+        BinanceSpot, BinanceBars.spot, BinanceReferenceCore, SPOT_LIVE, "", _is_spot
+    ),
+    "binance_usdm": VenueEntry(
+        BinanceUsdm, BinanceBars.usdm, BinanceReferenceCore, USDM_LIVE, "-PERP", _is_usdm
+    ),
 }
 
 

@@ -23,7 +23,7 @@ from stevie.adapters.rng import SeededRng
 from stevie.domain.market.instrument import Instrument
 from stevie.domain.market.sequencer import SequenceRule
 from stevie.http.edge import book_name
-from stevie.messages import (
+from stevie.messages.market import (
     BookConnected,
     BookRead,
     BookStarted,

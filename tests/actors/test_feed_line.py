@@ -6,7 +6,12 @@ import pytest
 from stevie.actors.feed_line import FeedLine, LineEvent
 from stevie.adapters.rng import SeededRng
 from stevie.domain.market.link import LinkCheck, LinkLimits
-from stevie.messages import ConnectionClosed, ConnectionHeard, ConnectionOpened, FramesReceived
+from stevie.messages.market import (
+    ConnectionClosed,
+    ConnectionHeard,
+    ConnectionOpened,
+    FramesReceived,
+)
 from stevie.ports import ConnectionPlan
 from stevie.runtime.context import ActorContext
 from stevie.runtime.deterministic import VirtualClock

@@ -9,7 +9,7 @@ from stevie.domain.market.core import Scale
 from stevie.domain.market.features import Features
 from stevie.domain.market.fresh_book import Certificate, FreshBook, pack
 from stevie.domain.market.ladder import Level
-from stevie.messages import BookChanged, FeaturesChanged, MarketState, ReadMarket
+from stevie.messages.market import BookChanged, FeaturesChanged, MarketState, ReadMarket
 from stevie.runtime.supervision import ChildSpec
 from stevie.runtime.system import ActorSystem
 

@@ -3,12 +3,13 @@ from itertools import pairwise
 
 import pytest
 
+from stevie.actors.book_publication import PUBLISH_IDLE_S
 from stevie.actors.market_counters import MarketCounter
-from stevie.actors.venue_book import PUBLISH_IDLE_S, QUIET_S, RETRY_MAX_S, BookSettings
+from stevie.actors.venue_book import QUIET_S, RETRY_MAX_S, BookSettings
 from stevie.domain.market.book import BookLimits
 from stevie.domain.market.frame_buffer import BufferLimits
 from stevie.domain.market.sequencer import SequenceRule
-from stevie.messages import (
+from stevie.messages.market import (
     FramesLost,
     FramesReceived,
     MarketState,
@@ -224,6 +225,18 @@ def test_what_was_folded_is_published_when_its_time_has_come(world: World) -> No
 
     best_bid = max(CHAIN.deltas[3].truth.bids)
     assert market(world).bids[0][:2] == (best_bid, CHAIN.deltas[3].truth.bids[best_bid])
+
+
+def test_a_message_that_moves_nothing_does_not_delay_the_next_frame(world: World) -> None:
+    world.advance(0.2)
+    before = published(world)
+    world.tell(NAME, WatchCheckpoints(applied_counts=()))
+    world.advance(0.01)
+    world.bring(CHAIN.deltas[1].frame)
+
+    assert published(world) == before + 1
+    best_bid = max(CHAIN.deltas[1].truth.bids)
+    assert market(world).bids[0][:2] == (best_bid, CHAIN.deltas[1].truth.bids[best_bid])
 
 
 def test_a_change_of_state_is_published_at_once(world: World) -> None:

@@ -7,7 +7,7 @@ from stevie.actors.market_counters import MarketCounter
 from stevie.actors.venue_feed import FeedSettings
 from stevie.domain.market.link import LinkLimits
 from stevie.domain.market.sequencer import SequenceRule
-from stevie.messages import FramesLost, ReadBook
+from stevie.messages.market import FramesLost, ReadBook
 from stevie.venues.binance.venue import BinanceUsdm
 from tests import inject
 from tests.actors.world import SECOND_NS, World

@@ -11,7 +11,7 @@ from stevie.actors.venue_feed import FeedSettings
 from stevie.adapters.rng import SeededRng
 from stevie.domain.market.book import BookState
 from stevie.domain.market.instrument import Instrument
-from stevie.messages import BookRead, FeedState, ReadBook, ReadFeed
+from stevie.messages.market import BookRead, FeedState, ReadBook, ReadFeed
 from stevie.ports import ConnectionListener, HttpAnswer, VenueCodec
 from stevie.runtime.counters import Counter, Counters
 from stevie.runtime.deterministic import VirtualClock

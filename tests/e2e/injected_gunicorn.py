@@ -30,7 +30,7 @@ def post_worker_init(worker):
 
 def _kill_root(system):
     """Crash the market's supervisor more often than the root's intensity forgives."""
-    from stevie.messages import ReadFeed
+    from stevie.messages.market import ReadFeed
     from tests.inject import tell, wait_until
 
     while not system.root_is_dead():

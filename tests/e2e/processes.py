@@ -95,7 +95,12 @@ class Stack:
         """Start gunicorn as the Procfile does."""
         arguments = ["gunicorn", "-c", config, "stevie.bootstrap:wsgi()"]
         url = f"http://127.0.0.1:{self.exchange_port}"
-        environ = {"PORT": str(self.port), "STEVIE__SIMULATOR__URL": url, **self._settings}
+        environ = {
+            "PORT": str(self.port),
+            "STEVIE__SIMULATOR__URL": url,
+            "STEVIE__STORE__URL": f"sqlite:///{self._directory}/stevie.db",
+            **self._settings,
+        }
         return self._start(arguments, environ, "web.log")
 
     def get(self, path: str) -> Answer:

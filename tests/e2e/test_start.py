@@ -13,7 +13,10 @@ RUNNER_STOPPED = 143  # by SIGTERM
 @pytest.mark.slow
 def test_a_start_tells_its_stages_in_order_and_ends_in_a_live_book(tmp_path):
     port, exchange_port = free_ports(2)
-    environ = {"STEVIE__SIMULATOR__PORT": str(exchange_port)}
+    environ = {
+        "STEVIE__SIMULATOR__PORT": str(exchange_port),
+        "STEVIE__STORE__URL": f"sqlite:///{tmp_path}/stevie.db",
+    }
     runner = Process(["stevie", "up", "--port", str(port)], environ, tmp_path / "up.log")
     try:
         url = f"http://127.0.0.1:{port}/api/l2/binance/BTCUSDT"

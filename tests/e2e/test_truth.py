@@ -17,7 +17,7 @@ from stevie.bootstrap import instruments
 from stevie.config import Config
 from stevie.domain.market.book import BookState
 from stevie.domain.market.link import LinkLimits
-from stevie.messages import BookRead, FeedState, FramesReceived, ReadBook, ReadFeed
+from stevie.messages.market import BookRead, FeedState, FramesReceived, ReadBook, ReadFeed
 from stevie.runtime.counters import Counters
 from stevie.runtime.system import ActorSystem
 from stevie.venues.binance.reference import BinanceReferenceCore

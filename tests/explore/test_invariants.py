@@ -12,7 +12,7 @@ from stevie.explore.exchange import Exchange
 from stevie.explore.faults import ActiveFaults
 from stevie.explore.invariants import BookWatch, InjectedCrash, Invariants, Violation
 from stevie.explore.tape import START_NS, Tape, Truth
-from stevie.messages import BookChanged
+from stevie.messages.market import BookChanged
 from stevie.runtime.deterministic import DeterministicRuntime, Step, VirtualClock
 from stevie.runtime.lifecycle import Cause, ChildDown, Phase
 from stevie.runtime.reply import Reply

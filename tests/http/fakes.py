@@ -5,6 +5,7 @@ from typing import Any
 
 from falcon import testing
 
+from stevie.adapters.store.memory import MemoryStore
 from stevie.domain.market.book import BookCounts
 from stevie.domain.market.core import CoreView
 from stevie.domain.market.features import Features
@@ -12,7 +13,8 @@ from stevie.domain.market.fresh_book import Certificate
 from stevie.domain.market.instrument import Instrument, InstrumentKind, SymbolTable
 from stevie.http.app import create_app
 from stevie.http.edge import Edge, KernelFact
-from stevie.messages import (
+from stevie.messages.bars import BarSyncState
+from stevie.messages.market import (
     BookRead,
     FeedState,
     MarketState,
@@ -20,6 +22,7 @@ from stevie.messages import (
     ReadMarket,
     VenueReading,
 )
+from stevie.messages.record import AuditState, StoreState, TableSize
 from stevie.runtime.counters import Counters
 from stevie.runtime.directory import ActorView
 from stevie.runtime.errors import ActorDeadError
@@ -252,7 +255,35 @@ def row(name: str, *, parent: str | None = None, state: State = State.RUNNING) -
     )
 
 
+STORE = StoreState(
+    engine="sqlite",
+    trouble="",
+    waiting_rows=3,
+    waiting_bytes=700,
+    written_rows=90,
+    lost_rows=0,
+    database_bytes=81_920,
+    tables=(TableSize(table="audit", rows=80, bytes=40_000),),
+)
+AUDIT = AuditState(
+    head_seq=80,
+    head_hash="cd" * 32,
+    durable_seq=78,
+    backlog_rows=2,
+    backlog_bytes=900,
+    lost=0,
+    blocked_reason="",
+)
+
+SYNCED_S = 1_700_000_060
+BARS = BarSyncState(
+    venue="binance", synced_ns=(("BTCUSDT", SYNCED_S * 1_000_000_000), ("ETHUSDT", 0))
+)
+
 NAMES = (
+    "store",
+    "auditor",
+    "flags",
     "feed/binance",
     "book/binance/BTCUSDT",
     "book/binance/ETHUSDT",
@@ -267,6 +298,10 @@ def healthy() -> FakeDirectory:
     directory.rows = [row("root"), row("market_data", parent="root")]
     directory.rows += [row(name, parent="root") for name in NAMES]
     directory.answers = {
+        "store": STORE,
+        "auditor": AUDIT,
+        "bars/binance": BARS,
+        "bars/binance_usdm": BarSyncState(venue="binance_usdm", synced_ns=()),
         "market_data": market(reading("binance")),
         "feed/binance": feed("binance"),
         "feed/binance_usdm": feed("binance_usdm"),
@@ -292,11 +327,10 @@ class Site:
             kernel=KernelFact(name="native", source_hash="ab" * 32),
             counters=self.counters,
             version="0.1.0",
-            profile="dev",
             started_at_ns=NOW_NS - 60_000 * MS,
             started_monotonic_ns=NOW_NS - 60_000 * MS,
             hub_lag_s=lambda: self.hub_lag_s,
-            **fields,
+            **{"profile": "dev", "archive": MemoryStore(), **fields},
         )
         self.app = create_app(edge)
         self.client = testing.TestClient(self.app, headers={"Host": "localhost:5000"})

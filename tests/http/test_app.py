@@ -8,6 +8,7 @@ PATHS = [
     "/",
     "/api/l2/binance/BTCUSDT",
     "/api/microstructure/BTCUSDT",
+    "/api/audit/latest",
     "/api/system/tree",
     "/healthz",
     "/readyz",
@@ -59,10 +60,12 @@ def test_the_index_names_every_route():
         path.replace("binance/BTCUSDT", "{venue}/{symbol}").replace("BTCUSDT", "{symbol}")
         for path in PATHS
         if path != "/"
-    }
+    } | {"/api/audit/{seq}", "/api/flags", "/api/bars/{venue}/{symbol}"}
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if "BTC" not in path])
+@pytest.mark.parametrize(
+    "path", [path for path in PATHS if "BTC" not in path and "latest" not in path]
+)
 def test_routes_without_parameters_say_so(path):
     problem = Site().problem(path, 400, query_string="a=1&b=2")
 

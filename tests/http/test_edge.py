@@ -3,9 +3,10 @@
 import pytest
 
 from stevie.adapters.clock import LiveClock
+from stevie.adapters.store.memory import MemoryStore
 from stevie.http import edge as edges
 from stevie.http.edge import Edge, KernelFact
-from stevie.messages import ReadFeed
+from stevie.messages.market import ReadFeed
 from stevie.runtime.counters import Counters
 from stevie.runtime.dead_letters import DeadLetters
 from stevie.runtime.directory import Directory
@@ -41,6 +42,7 @@ def edge(monkeypatch):
         profile="dev",
         started_at_ns=0,
         started_monotonic_ns=0,
+        archive=MemoryStore(),
         hub_lag_s=lambda: 0.0,
     )
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stevie.capture import CaptureError
-from stevie.messages import BookRead
+from stevie.messages.market import BookRead
 from stevie.replay import job, report
 from stevie.replay.job import Outcome, Request
 from stevie.replay.runner import ReplayCrashedError

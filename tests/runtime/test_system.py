@@ -4,12 +4,15 @@ import gevent
 import pytest
 from pykka import ActorRegistry
 
+from stevie.adapters.clock import LiveClock
+from stevie.adapters.rng import SeededRng
 from stevie.runtime.errors import ActorDeadError, StartFailed
 from stevie.runtime.lifecycle import State
 from stevie.runtime.supervision import Intensity, Plan
 from stevie.runtime.supervisor import supervise
+from stevie.runtime.system import ActorSystem
 from tests.inject import names, tell, views, wait_until
-from tests.runtime.cast import Do, Note, Player, Recall, player
+from tests.runtime.cast import QUICK, Do, Note, Player, Recall, player
 
 
 def root_of(*children, **rules):
@@ -93,3 +96,17 @@ def test_stopping_twice_or_before_a_start_is_harmless(system):
     assert system.stop(timeout_s=2)
     assert system.stop(timeout_s=2)
     assert views(system)["a"].incarnation == 1
+
+
+def test_whoever_built_the_system_hears_of_each_restart():
+    heard = []
+    system = ActorSystem(clock=LiveClock(), rng=SeededRng(1), on_restart=heard.append)
+    system.start(root_of(player("patient"), backoff=QUICK))
+    try:
+        tell(system, "patient", Do(action="bug"))
+        wait_until(lambda: system.directory.incarnation("patient") == 2)
+    finally:
+        system.stop()
+    assert [(restart.name, restart.reason) for restart in heard] == [
+        ("patient", "ZeroDivisionError: a bug")
+    ]

@@ -13,14 +13,18 @@ it. Sources: the synchronization chapters of the venues' own documents.
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
-from stevie.domain.market.core import BookCore, Code, FrameKind, Scale
+from stevie.domain.market.core import BookCore, Code, CoreView, FrameKind, Scale
 from stevie.domain.market.fixed_point import NumberError
 from stevie.domain.market.frame_buffer import BufferLimits, FrameBuffer, far_ahead
 from stevie.domain.market.fresh_book import LEVELS_MAX, Certificate, FreshBook, within
 from stevie.domain.market.horizon import Horizon, is_past
+from stevie.domain.market.journal import Journal
+
+REJECTED_MAX = 8  # batches kept for the owner, who takes them after each call
 
 
 class BookState(StrEnum):
@@ -83,17 +87,27 @@ class BookCounts(msgspec.Struct, frozen=True, kw_only=True):
     buffer_overflows: int
 
 
+class Rejected(NamedTuple):
+    """What broke its contract: a snapshot, or a batch of frames with so many that did."""
+
+    parts: Sequence[bytes]
+    broken: int
+    is_snapshot: bool = False
+
+
 class Book:
     """The state machine of one book, around a core; pure: time comes as an argument.
 
     `snapshot_wanted` is what it asks of its owner: whoever sees it true fetches a snapshot and
-    answers with `on_snapshot` or `on_snapshot_failed`.
+    answers with `on_snapshot` or `on_snapshot_failed`. While it has a `journal`, it keeps there all
+    that its core was given.
     """
 
     def __init__(self, new_core: Callable[[], BookCore], limits: BookLimits | None = None) -> None:
         self._new_core = new_core
         self._limits = limits or BookLimits()
         self.core = new_core()
+        self.journal: Journal | None = None
         self.state = BookState.STALE
         self.reason = Reason.NOT_CONNECTED
         self.detail = ""
@@ -102,6 +116,8 @@ class Book:
         self.resyncs = self.gaps = self.crossed = self.overflows = self.snapshots = 0
         self.discarded_deltas = self.buffered_before_snapshot = 0
         self.changed_ns = self.heard_ns = -1
+        self.rejected: list[Rejected] = []
+        self._malformed = 0  # that the core had counted when last looked at
         self._buffer = FrameBuffer(self._limits.buffer)
         self._is_refreshing = False
         self._blocker = b""  # the delta that the last snapshot was too old for
@@ -158,6 +174,17 @@ class Book:
         """Ask without a delta seen: a quiet symbol has none, and its book is just the snapshot."""
         if self.is_waiting_for_delta:
             self._ask()
+
+    def want_refresh(self) -> None:
+        """Ask for a fresh snapshot beside a book that is in place."""
+        if self._is_synced and not self._is_refreshing:
+            self._is_refreshing = True
+            self.snapshot_wanted = True
+
+    def take_rejected(self) -> Sequence[Rejected]:
+        """What broke its contract since this was last called."""
+        rejected, self.rejected = self.rejected, []
+        return rejected
 
     def watch_checkpoints(self, applied_counts: Sequence[int]) -> None:
         """Note the top of the book whenever so many deltas have been applied."""
@@ -233,9 +260,12 @@ class Book:
     def _sync(self, body: bytes, level_limit: int, now_ns: int) -> None:
         code = self.core.load_snapshot(body, level_limit, now_ns)
         if code == Code.MALFORMED:
+            self._reject(Rejected((body,), 1, is_snapshot=True))
             self.snapshot_wanted = True
             self.on_snapshot_failed(Reason.SNAPSHOT_MALFORMED, "not a depth snapshot", now_ns)
             return
+        if self.journal is not None:
+            self.journal.begin(body, self.core.view(), epoch=self.epoch, now_ns=now_ns)
         if self.snapshots == 0:
             self.buffered_before_snapshot = self._buffer.delta_count
         self.snapshots += 1
@@ -250,7 +280,7 @@ class Book:
         self._apply(frames, received_ns, is_joining=True)
         if self.is_live and not self._ends_with(frames):
             self._lose(Code.GAP, now_ns, is_joining=False)
-        self._judge_horizon(now_ns)
+        self._judge_horizon(now_ns, self.core.view())
 
     def _without_liars(
         self, frames: Sequence[bytes], received_ns: Sequence[int]
@@ -282,12 +312,16 @@ class Book:
         self, frames: Sequence[bytes], received_ns: Sequence[int], *, is_joining: bool = False
     ) -> None:
         index, code = 0, int(Code.OK)
-        while index < len(frames):
-            index, code = self.core.apply_frames(frames, received_ns, index)
-            if code != Code.PAUSED:
-                break
-            self._take_checkpoint()
-        if code in {Code.GAP, Code.CROSSED}:
+        while index < len(frames) and code == Code.OK:
+            index, code = self._feed(frames, received_ns, index)
+            if code == Code.PAUSED:
+                self._take_checkpoint()
+                code = Code.OK
+        view = self.core.view()
+        if view.malformed > self._malformed:
+            self._reject(Rejected(frames[:index], view.malformed - self._malformed))
+            self._malformed = view.malformed
+        if code != Code.OK:
             now_ns = received_ns[min(index, len(frames) - 1)]
             self._lose(code, now_ns, is_joining=is_joining)
             if self.reason is Reason.SNAPSHOT_TOO_OLD and self._blocks_again(frames[index]):
@@ -298,7 +332,19 @@ class Book:
         if self._is_refreshing:
             self._hold(frames, received_ns, 0)
         if frames:
-            self._judge_horizon(received_ns[-1])
+            self._judge_horizon(received_ns[-1], view)
+
+    def _feed(
+        self, frames: Sequence[bytes], received_ns: Sequence[int], start: int
+    ) -> tuple[int, int]:
+        """As `BookCore.apply_frames`; OK may leave frames for another call."""
+        if self.journal is None:
+            return self.core.apply_frames(frames, received_ns, start)
+        return self.journal.feed(self.core, frames, received_ns, start)
+
+    def _reject(self, rejected: Rejected) -> None:
+        if len(self.rejected) < REJECTED_MAX:
+            self.rejected.append(rejected)
 
     def _lose(self, code: int, now_ns: int, *, is_joining: bool) -> None:
         if code == Code.CROSSED:
@@ -320,6 +366,8 @@ class Book:
         self.discarded_deltas += self._waiting_deltas
         self._buffer.clear()
         self._is_refreshing = self.snapshot_wanted = False
+        if self.journal is not None:
+            self.journal.end(self.core.view())
         self._move(state, reason, now_ns)
 
     def _wait(self, frames: Sequence[bytes], received_ns: Sequence[int], start: int) -> None:
@@ -360,43 +408,57 @@ class Book:
 
     # -- the horizon ----------------------------------------------------------------------------
 
-    def _judge_horizon(self, now_ns: int) -> None:
+    def _judge_horizon(self, now_ns: int, view: CoreView) -> None:
         """Ask for a new snapshot before the touch reaches the end of what is known."""
         if not self._is_synced:
             return
-        view = self.core.view()
         if view.bid_floor < 0 and view.ask_ceiling < 0:
             return
         if is_past(view):
             self._move(BookState.SYNCING, Reason.HORIZON, now_ns)
         if not self._is_refreshing and self._horizon.is_near(view):
-            self._is_refreshing = True
-            self.snapshot_wanted = True
+            self.want_refresh()
 
     def _refresh(self, body: bytes, level_limit: int, now_ns: int) -> None:
         """Build the fresh book beside the old one, and take it over once it has caught up."""
-        fresh = self._new_core()
+        fresh, story = self._new_core(), Journal()
         code = fresh.load_snapshot(body, level_limit, now_ns)
-        if code == Code.OK:
-            _, code = fresh.apply_frames(*self._buffer.read(), 0)
-        if code != Code.OK or not self._adopt(fresh):
+        if code == Code.MALFORMED:
+            self._reject(Rejected((body,), 1, is_snapshot=True))
+        elif code == Code.OK:
+            story.begin(body, fresh.view(), epoch=self.epoch, now_ns=now_ns)
+            code = self._catch_up(fresh, story)
+        if code != Code.OK or not self._adopt(fresh, story):
             self.snapshot_wanted = True
             return
         self.snapshots += 1
         self._is_refreshing = False
         self._buffer.clear()
-        self._horizon.note(self.core.view())
+        view = self.core.view()
+        self._horizon.note(view)
         self._move(BookState.LIVE, Reason.NONE, now_ns)
-        self._judge_horizon(now_ns)
+        self._judge_horizon(now_ns, view)
 
-    def _adopt(self, fresh: BookCore) -> bool:
+    def _catch_up(self, fresh: BookCore, story: Journal) -> int:
+        frames, received_ns = self._buffer.read()
+        index, code = 0, int(Code.OK)
+        while index < len(frames) and code == Code.OK:
+            index, code = story.feed(fresh, frames, received_ns, index)
+        story.cut(fresh.view())
+        return code
+
+    def _adopt(self, fresh: BookCore, story: Journal) -> bool:
         """Never go back: a snapshot older than the book, with no delta after it, is too old."""
-        if fresh.view().last_seq < self.core.view().last_seq:
+        before = self.core.view()
+        if fresh.view().last_seq < before.last_seq:
             return False
         try:
             self.core.adopt(fresh)
         except NumberError:
             return False
+        if self.journal is not None:
+            self.journal.cut(before)
+            self.journal.go_on_with(story)
         return True
 
     # -- small things ---------------------------------------------------------------------------

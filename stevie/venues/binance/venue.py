@@ -7,15 +7,26 @@ Source: Binance's public API documents (spot: web-socket-streams, rest-api; USD-
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
 
+from stevie.domain.market.core import Code, CoreSpec, Scale
 from stevie.domain.market.fixed_point import NumberError, read, to_text
 from stevie.domain.market.instrument import Instrument, InstrumentKind
 from stevie.domain.market.sequencer import SequenceRule
 from stevie.ports import ConnectionPlan, FrameRoute, HttpAnswer
+from stevie.venues.binance.codec import (
+    Delta,
+    MalformedError,
+    Trade,
+    decode_frame,
+    decode_snapshot,
+)
+from stevie.venues.binance.reference import BinanceReferenceCore
+
+K = TypeVar("K")
 
 SNAPSHOT_LEVELS = 1000
 _COMBINED = b'{"stream":"'
@@ -23,6 +34,10 @@ _SYMBOL = b'"s":"'
 # Of a combined frame, the stream's name and no digit of what follows: `"E":` comes at 44 or later.
 _HEAD_BYTES = 40
 _head_of: Callable[[bytes], bytes] = itemgetter(slice(_HEAD_BYTES))
+_TRADES = (b"@tr", b"@ag")  # of @trade and @aggTrade, told apart from @ticker and @avgPrice
+_TRADE = b'rade"'  # ends the name of either; in no other frame's beginning
+_EVENT_BYTES = 64
+_UNFIT = "its numbers do not fit a book"
 ROUTES_MAX = 4096  # heads kept: two for each symbol that a venue lists, and then some
 BAN_MAX_S = 3 * 86_400.0  # the longest that Binance names
 BAN_UNSAID_S = 60.0  # to the next minute at the latest, when the weights begin anew
@@ -59,18 +74,20 @@ class _Binance:
         self._endpoints = endpoints
         self._rest = endpoints.rest + rest_path
         self._by_head: dict[bytes, FrameRoute] = {}
-        self._by_name: dict[bytes, FrameRoute] = {}
+        self._by_name: dict[tuple[bytes, bool], FrameRoute] = {}
 
     def route(self, frame: bytes) -> FrameRoute:
         """Whose frame this is: by its stream's name, else by its `s`; else what it says."""
         if frame.startswith(_COMBINED):
             end = frame.find(b"@", len(_COMBINED), len(_COMBINED) + 64)
             if end > 0:
-                return self._symbol(frame[len(_COMBINED) : end])
+                is_trade = frame.startswith(_TRADES, end)
+                return self._symbol(frame[len(_COMBINED) : end], is_trade=is_trade)
         start = frame.find(_SYMBOL, 0, 256)
         if start > 0:
             start += len(_SYMBOL)
-            return self._symbol(frame[start : frame.find(b'"', start)])
+            is_trade = frame.find(_TRADE, 0, _EVENT_BYTES) > 0
+            return self._symbol(frame[start : frame.find(b'"', start)], is_trade=is_trade)
         return FrameRoute("", _control(frame))
 
     def route_all(self, frames: Sequence[bytes]) -> Sequence[FrameRoute]:
@@ -84,16 +101,43 @@ class _Binance:
     def _learn(self, frame: bytes) -> FrameRoute:
         """Route a frame whose head is new, and remember the head if it says all by itself."""
         route = self.route(frame)
-        if frame.startswith(_COMBINED) and frame.find(b"@", len(_COMBINED), _HEAD_BYTES) > 0:
+        if frame.startswith(_COMBINED) and frame.find(b"@", len(_COMBINED), _HEAD_BYTES - 2) > 0:
             _remember(self._by_head, frame[:_HEAD_BYTES], route)
         return route
 
-    def _symbol(self, name: bytes) -> FrameRoute:
-        route = self._by_name.get(name)
+    def _symbol(self, name: bytes, *, is_trade: bool) -> FrameRoute:
+        key = name, is_trade
+        route = self._by_name.get(key)
         if route is None:
-            route = FrameRoute(name.decode("utf-8", "replace").upper())
-            _remember(self._by_name, name, route)
+            route = FrameRoute(name.decode("utf-8", "replace").upper(), is_trade=is_trade)
+            _remember(self._by_name, key, route)
         return route
+
+    def explain(self, frame: bytes, scale: Scale) -> str:
+        """Why a book that counts in this scale cannot read a frame; "" if it can."""
+        try:
+            event = decode_frame(frame)
+        except MalformedError as error:
+            return str(error)
+        if not isinstance(event, Delta | Trade):
+            return ""
+        core = self._core(event.symbol, scale)
+        core.apply_frames([frame], [0], 0)
+        return _UNFIT if core.view().malformed else ""
+
+    def explain_snapshot(self, body: bytes, scale: Scale) -> str:
+        """The same of the body of a REST snapshot."""
+        try:
+            decode_snapshot(body)
+        except MalformedError as error:
+            return str(error)
+        code = self._core("", scale).load_snapshot(body, 0, 0)
+        return _UNFIT if code == Code.MALFORMED else ""
+
+    def _core(self, native_symbol: str, scale: Scale) -> BinanceReferenceCore:
+        return BinanceReferenceCore(
+            CoreSpec(native_symbol=native_symbol, rule=self.rule, scale=scale)
+        )
 
     def time_url(self) -> str:
         """The REST request of the venue's time."""
@@ -176,7 +220,7 @@ class BinanceUsdm(_Binance):
         trades = _streams(native_symbols, "aggTrade")
         socket = self._endpoints.socket
         return (
-            ConnectionPlan(url=f"{socket}/public/stream?streams={books}"),
+            ConnectionPlan(url=f"{socket}/public/stream?streams={books}", carries_trades=False),
             ConnectionPlan(url=f"{socket}/market/stream?streams={trades}", carries_books=False),
         )
 
@@ -241,7 +285,7 @@ def _step(text: str) -> str:
     return to_text(mantissa, places)
 
 
-def _remember(routes: dict[bytes, FrameRoute], key: bytes, route: FrameRoute) -> None:
+def _remember(routes: dict[K, FrameRoute], key: K, route: FrameRoute) -> None:
     """Keep a route; made-up keys must neither fill the memory nor keep the real ones out."""
     if len(routes) >= ROUTES_MAX:
         routes.clear()

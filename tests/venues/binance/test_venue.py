@@ -78,9 +78,10 @@ def test_every_recorded_frame_is_routed_to_the_symbol_in_its_json(name: str) -> 
 )
 def test_a_frame_is_routed_by_what_it_is(frame: bytes, symbol: str, control: str) -> None:
     for codec in (SPOT, USDM):
-        assert codec.route(frame) == (symbol, control)
+        is_trade = b"trade" in frame.lower()
+        assert codec.route(frame) == (symbol, control, is_trade)
         for _ in range(2):  # new, and once known
-            assert codec.route_all((frame, frame)) == [(symbol, control)] * 2
+            assert codec.route_all((frame, frame)) == [(symbol, control, is_trade)] * 2
 
 
 def test_frames_whose_heads_agree_but_not_their_symbols_are_told_apart() -> None:
@@ -100,7 +101,7 @@ def test_a_flood_of_made_up_symbols_is_routed_and_not_remembered_for_ever() -> N
     for number in range(5000):
         frame = b'{"stream":"x%d@depth"}' % number
         assert codec.route(frame).native_symbol == f"X{number}"
-        assert codec.route_all((frame,)) == [(f"X{number}", "")]
+        assert codec.route_all((frame,)) == [(f"X{number}", "", False)]
 
     assert len(codec._by_name) <= ROUTES_MAX
     assert len(codec._by_head) <= ROUTES_MAX
@@ -253,3 +254,76 @@ def test_an_entry_without_usable_steps_is_left_out(broken: dict[str, object]) ->
 def test_a_body_that_is_no_instrument_list_is_a_value_error(body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever the reason, it is one kind of error
         SPOT.read_instruments(body)
+
+
+# -- why it cannot be read -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (b"{", "Input data was truncated"),
+        (b'{"e":"depthUpdate","U":1,"u":"2"}', "expected u an integer"),
+        (b'{"e":"depthUpdate","s":"A","U":1,"u":2,"b":[["1e9","1"]],"a":[]}', "expected"),
+        (
+            b'{"e":"depthUpdate","s":"A","U":1,"u":2,"b":[["2000000000000000000","1"],'
+            b'["0.000000000000000001","1"]],"a":[]}',
+            "its numbers do not fit a book",
+        ),
+        (b'{"e":"depthUpdate","s":"A","U":1,"u":2,"b":[["1","1"]],"a":[]}', ""),
+        (b'{"e":"news"}', ""),
+    ],
+)
+def test_why_a_frame_cannot_be_read(frame: bytes, reason: str) -> None:
+    found = SPOT.explain(frame, Scale())
+
+    assert found.startswith(reason)
+    assert bool(found) is bool(reason)
+
+
+def test_a_number_that_fits_alone_may_not_fit_the_scale_of_a_book() -> None:
+    frame = b'{"e":"trade","s":"A","t":1,"p":"1","q":"9000000000000","m":true}'
+
+    assert SPOT.explain(frame, Scale()) == ""
+    assert SPOT.explain(frame, Scale(0, 18)) == "its numbers do not fit a book"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"[]", "expected an object"),
+        (b'{"lastUpdateId":1,"bids":[["0","1"]],"asks":[]}', "expected a price > 0, was 0"),
+        (
+            b'{"lastUpdateId":1,"bids":[["2000000000000000000","1"],'
+            b'["0.000000000000000001","1"]],"asks":[]}',
+            "its numbers do not fit a book",
+        ),
+        (b'{"lastUpdateId":1,"bids":[["1","1"]],"asks":[]}', ""),
+    ],
+)
+def test_why_a_snapshot_cannot_be_read(body: bytes, reason: str) -> None:
+    found = SPOT.explain_snapshot(body, Scale())
+
+    assert found.startswith(reason)
+    assert bool(found) is bool(reason)
+
+
+# -- trades --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("symbol", ["a", "btcusdt", "1000000babydogeusdt", "x" * 26, "x" * 60])
+def test_trades_are_known_by_their_route_and_nothing_else_is_one(symbol: str) -> None:
+    for name, is_trade in {
+        "trade": True,
+        "aggTrade": True,
+        "depth@100ms": False,
+        "ticker": False,
+        "avgPrice": False,
+    }.items():
+        event = {"depth@100ms": "depthUpdate"}.get(name, name)
+        frame = f'{{"stream":"{symbol}@{name}","data":{{"e":"{event}","s":"{symbol.upper()}"}}}}'
+        raw = f'{{"e":"{event}","s":"{symbol.upper()}"}}'
+        for each in (frame.encode(), raw.encode()):
+            routes = SPOT.route_all((each, each))
+            assert [route.is_trade for route in routes] == [is_trade] * 2, each
+            assert SPOT.route_all((each,)) == routes[:1]

@@ -14,7 +14,7 @@ from stevie.config import Config
 from stevie.domain.market.book import BookState
 from stevie.domain.market.instrument import Instrument
 from stevie.domain.market.link import LinkLimits
-from stevie.messages import BookRead, ReadBook
+from stevie.messages.market import BookRead, ReadBook
 from stevie.ports import Transport
 from stevie.runtime.counters import Counters
 from stevie.runtime.system import ActorSystem

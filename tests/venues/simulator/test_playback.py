@@ -14,7 +14,7 @@ from simulator_stevie import LiveStevie
 
 from stevie.adapters.kernel import PythonKernel
 from stevie.domain.market.instrument import Instrument
-from stevie.messages import BookRead
+from stevie.messages.market import BookRead
 from stevie.replay import job
 from stevie.replay.sources import instruments_for, subject_of
 from stevie.venues.binance.reference import BinanceReferenceCore

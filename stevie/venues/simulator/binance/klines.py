@@ -49,6 +49,14 @@ def klines(bars: Bars, interval: str) -> list[Bar]:
     return [merged(group, open_ns=open_ns) for open_ns, group in groupby(minutes, key=begin_of)]
 
 
+def whole_klines(bars: Bars, interval: str) -> list[Bar]:
+    """Return the same without one whose beginning is forgotten, unless there is no other."""
+    known = klines(bars, interval)
+    if len(known) == 1 or bars.minutes()[0].open_ns == span_ns(interval, known[0].open_ns)[0]:
+        return known
+    return known[1:]
+
+
 def growing_kline(bars: Bars, interval: str) -> Bar:
     """Return the bar that is not over yet."""
     # The one-minute stream, which most follow, must not make the listing invent its past.

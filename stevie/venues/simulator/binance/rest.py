@@ -10,7 +10,7 @@ import msgspec
 
 from stevie.venues.simulator.binance.exchange_info import Json, spot_info, usdm_info
 from stevie.venues.simulator.binance.frames import Scribe
-from stevie.venues.simulator.binance.klines import INTERVALS, NS_PER_MS, kline_array, klines
+from stevie.venues.simulator.binance.klines import INTERVALS, NS_PER_MS, kline_array, whole_klines
 from stevie.venues.simulator.binance.limits import (
     LIMITS,
     MINUTE_NS,
@@ -182,8 +182,11 @@ class Desk:
         if params.get("timeZone", "0") not in ("0", "0:00", "00:00"):
             _not_valid("timeZone")
         limit = min(_number(params, "limit", ROWS_DEFAULT), ROWS_MAX[self._venue])
+        if limit == 0:
+            _not_valid("limit")
         start_ns, end_ns = _times_ns(params)
-        bars = [it for it in klines(listed.bars, interval) if start_ns <= it.open_ns <= end_ns]
+        known = whole_klines(listed.bars, interval)
+        bars = [it for it in known if start_ns <= it.open_ns <= end_ns]
         bars = bars[:limit] if "startTime" in params else bars[-limit:]
         numerals = self._scribes[listed.listing.symbol].numerals
         body = ",".join([kline_array(bar, interval, numerals) for bar in bars])

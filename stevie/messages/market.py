@@ -1,8 +1,4 @@
-"""Every message between actors, in the order in which data flows.
-
-Commands are imperative, events past tense, questions begin with Read and answers end in State.
-How a full mailbox treats a message is part of its type (`delivery`, see `runtime/message.py`).
-"""
+"""Messages of the market: 1 feed, 2 book, 3 features."""
 
 from collections.abc import Hashable
 from itertools import chain
@@ -292,3 +288,30 @@ class MarketState(Message, frozen=True, kw_only=True):
     asks: tuple[tuple[int, int, str], ...]
     imbalance: float | None
     venues: tuple[VenueReading, ...]
+
+
+# -- 2 book: what it records ---------------------------------------------------------------------
+
+# -- 1 feed ---------------------------------------------------------------------------------------
+
+
+class BodyUnreadable(Message, frozen=True, kw_only=True, gc=False):
+    """A REST answer that breaks its contract: from the transport's greenlet to the feed."""
+
+    contract: str
+    reason: str
+    body: bytes
+
+
+# -- 2 book ---------------------------------------------------------------------------------------
+
+
+class JournalDue(Message, frozen=True, kw_only=True, gc=False):
+    """A book's timer: the next row of its journal may be made.
+
+    Before any frames that wait: so a journal grows by one batch at the most before it is written.
+    """
+
+    delivery: ClassVar[Delivery] = Delivery.SYSTEM
+
+    is_timer: bool = False  # what has waited for long enough becomes a row, however little it is

@@ -1,0 +1,1 @@
+"""The store: SQLite or PostgreSQL behind the ports of the record stage."""

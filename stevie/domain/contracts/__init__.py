@@ -1,0 +1,1 @@
+"""Contracts: the shape of every value that crosses a border of Stevie."""
