@@ -52,11 +52,7 @@ def _arguments() -> argparse.Namespace:
 def _run(suites: list[str], console: Console) -> "report.Rows":
     rows: report.Rows = []
     for suite in suites:
-        try:
-            module = importlib.import_module(f"bench.{suite}")
-        except ModuleNotFoundError as error:
-            console.print(f"bench.{suite}: left out ({error})", highlight=False)
-            continue
+        module = importlib.import_module(f"bench.{suite}")
         with console.status(f"bench.{suite}"):
             rows += module.rows()
     return rows
