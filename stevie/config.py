@@ -70,7 +70,7 @@ class HttpConfig(Section, frozen=True, kw_only=True):
 
     host: HostName = "127.0.0.1"
     port: Port = 5000
-    admin_token: Annotated[Secret, Meta(description="a text")] = Secret()
+    admin_token: Annotated[Secret, Meta(description="printable ASCII without spaces")] = Secret()
     allowed_hosts: Annotated[
         tuple[HostName, ...],
         Meta(max_length=32, description="names that a Host header may have, loopback aside"),
@@ -436,6 +436,15 @@ def _database_rule(values: Values) -> str:
     return "" if is_sound else _allowed(LEAVES["store.url"])
 
 
+def _token_rule(values: Values) -> str:
+    """What a header can carry: a line end from a secret's file would never match."""
+    token = values.get("http.admin_token", Secret())
+    assert isinstance(token, Secret), token
+    text = token.reveal()
+    is_sound = text.isascii() and text.isprintable() and " " not in text
+    return "" if is_sound else _allowed(LEAVES["http.admin_token"])
+
+
 def _url_rule(values: Values) -> str:
     parts = urlsplit(str(values.get("simulator.url", "http://localhost")))
     try:
@@ -448,6 +457,7 @@ def _url_rule(values: Values) -> str:
 _RULES: Mapping[str, Callable[[Values], str]] = {
     "symbols": _symbols_rule,
     "venues": _venues_rule,
+    "http.admin_token": _token_rule,
     "http.host": _host_rule,
     "simulator.url": _url_rule,
     "store.url": _database_rule,

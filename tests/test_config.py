@@ -223,6 +223,29 @@ def test_a_token_is_shown_nowhere(toml):
     assert "1234" not in problem(file=toml("[http]\nadmin_token = 1234"))
 
 
+@pytest.mark.parametrize("token", ["two words", "with a line end\n", "caf\u00e9", "hush\t"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_shown(token):
+    said = problem(flags={"http.admin_token": token})
+
+    assert "printable ASCII without spaces" in said
+    assert token.strip() not in said
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://localhost/x", "sqlite:///", "stevie.db", "postgresql://h"]
+)
+def test_a_url_that_is_no_database_of_ours_is_refused(url):
+    assert "sqlite:///FILE or postgresql://" in problem(flags={"store.url": url})
+
+
+def test_the_password_of_a_database_is_shown_nowhere():
+    config = load(flags={"store.url": "postgresql://stevie:hush@db:5432/stevie"})
+
+    rows = {row.key: row for row in explain(config)}
+    assert rows["store.url"].value == "postgresql://stevie:***@db:5432/stevie"
+    assert "hush" not in repr(config)
+
+
 def test_no_token_is_false():
     assert not Secret()
     assert Secret("x")

@@ -17,7 +17,7 @@ Ns = Annotated[int, Meta(ge=0, le=NS_MAX)]
 Count = Annotated[int, Meta(ge=0, le=NS_MAX)]
 Positive = Annotated[int, Meta(ge=1, le=NS_MAX)]
 Decimals = Annotated[int, Meta(ge=0, le=18)]
-Sha256Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+Sha256Hex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Timeframe = Literal["1m", "5m", "15m", "1h", "4h", "1d"]
 
 
