@@ -6,7 +6,7 @@ from stevie.actors.market_counters import MarketCounter
 from stevie.actors.quarantine import AUDITOR, Quarantine
 from stevie.domain.contracts.quarantine import Malformed
 from stevie.domain.market.core import Scale
-from stevie.domain.market.mute import MUTE_AFTER_NS
+from stevie.domain.market.mute import MUTE_AFTER_S
 from stevie.domain.operations.audit import AuditEntry, AuditKind, payload
 from stevie.messages.market import BodyUnreadable
 from stevie.messages.record import AuditWanted
@@ -15,7 +15,7 @@ from stevie.runtime.context import ActorContext
 
 log = structlog.get_logger()
 
-MUTE_REASON = f"mute: open for {MUTE_AFTER_NS // 10**9} s without one frame"
+MUTE_REASON = f"mute: open for {MUTE_AFTER_S:g} s without one frame"
 
 
 class FeedRecords:

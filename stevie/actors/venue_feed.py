@@ -22,7 +22,7 @@ from stevie.actors.feed_snapshots import FeedSnapshots
 from stevie.actors.market_counters import MarketCounter
 from stevie.domain.market.instrument import Instrument
 from stevie.domain.market.link import SECOND_NS, LinkCheck, LinkLimits
-from stevie.domain.market.mute import MuteWatch
+from stevie.domain.market.mute import MUTE_AFTER_S, MuteWatch
 from stevie.messages.bars import TradeFramesReceived, TradesInterrupted
 from stevie.messages.market import (
     BodyUnreadable,
@@ -80,6 +80,7 @@ class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     link: LinkLimits = LinkLimits()
     snapshots_in_flight_max: int = 2
+    mute_after_s: float = MUTE_AFTER_S
     records: bool = False  # whether store and auditor are there
     bars: bool = False  # whether the venue's bars are
 
@@ -116,7 +117,7 @@ class VenueFeed(StevieActor):
         )
         self._sockets_opened = self._frames = self._unrouted = 0
         self._bars = f"bars/{codec.venue}" if settings.bars else ""
-        self._mute = MuteWatch()
+        self._mute = MuteWatch(settings.mute_after_s)
         self._records = FeedRecords(context, codec, is_recorded=settings.records)
         self._unlisted: tuple[str, ...] = ()
         self._ask_instruments_ns = -1  # when to ask (again) what the venue lists; -1: not at all

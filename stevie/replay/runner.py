@@ -36,9 +36,12 @@ CHUNK_BYTES = 4 * 2**20
 LIVED_NS = 60 * SECOND_NS  # a longer pause of the capture is skipped but for its last minute
 ASK_S = 30.0
 DEPTH = 10
+NEVER_S = float("inf")
 
 # A recording may hold back its snapshots for long, and its symbols ask for theirs all at once.
-_FEED = FeedSettings(link=LinkLimits(rotate_after_s=float("inf")), snapshots_in_flight_max=100_000)
+_FEED = FeedSettings(
+    link=LinkLimits(rotate_after_s=NEVER_S), snapshots_in_flight_max=100_000, mute_after_s=NEVER_S
+)
 _BOOK = BookSettings(
     limits=BookLimits(buffer=BufferLimits(frames_max=1_000_000, bytes_max=1 << 30))
 )

@@ -6,13 +6,14 @@ while it answers every ping. So the first frame is waited for, and no longer tha
 
 from collections.abc import Iterable
 
-MUTE_AFTER_NS = 10_000_000_000  # a hundred times the pause between frames of a live symbol
+MUTE_AFTER_S = 10.0  # a hundred times the pause between frames of a live symbol
 
 
 class MuteWatch:
     """The newest socket of each line until its first frame; times are monotonic nanoseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, after_s: float = MUTE_AFTER_S) -> None:
+        self._after_ns = after_s * 1e9
         self._opened: dict[int, tuple[int, int]] = {}  # socket -> its line, when; one a line
         self._mute: set[int] = set()
 
@@ -41,8 +42,7 @@ class MuteWatch:
 
     def check(self, now_ns: int) -> frozenset[int]:
         """The lines that have fallen mute since this was last called."""
-        late = {
-            line for line, at_ns in self._opened.values() if now_ns - at_ns >= MUTE_AFTER_NS
-        } - self._mute
+        open_ns = {line: now_ns - at_ns for line, at_ns in self._opened.values()}
+        late = {line for line, ns in open_ns.items() if ns >= self._after_ns} - self._mute
         self._mute |= late
         return frozenset(late)

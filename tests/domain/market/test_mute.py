@@ -1,4 +1,6 @@
-from stevie.domain.market.mute import MUTE_AFTER_NS, MuteWatch
+from stevie.domain.market.mute import MUTE_AFTER_S, MuteWatch
+
+MUTE_AFTER_NS = int(MUTE_AFTER_S * 1e9)
 
 
 def test_a_line_without_its_first_frame_is_mute_and_said_to_be_once() -> None:
@@ -58,3 +60,11 @@ def test_a_replaced_socket_counts_no_more() -> None:
     watch.on_frames((12,))
 
     assert watch.check(3 * MUTE_AFTER_NS) == frozenset()
+
+
+def test_who_waits_for_ever_is_never_told():
+    watch = MuteWatch(float("inf"))
+    watch.on_open(0, 7, 0)
+
+    assert watch.check(10**18) == frozenset()
+    assert watch.mute == frozenset()

@@ -13,6 +13,7 @@ from simulator_recorder import Recorder
 from simulator_stevie import LiveStevie
 
 from stevie.adapters.kernel import PythonKernel
+from stevie.domain.market.book import Reason
 from stevie.domain.market.instrument import Instrument
 from stevie.messages.market import BookRead
 from stevie.replay import job
@@ -228,7 +229,10 @@ def followed(path: Path, venue: str) -> tuple[Instrument, ...]:
 def assert_same(one: BookRead, other: BookRead) -> None:
     assert one.view.last_seq == other.view.last_seq
     assert decimals(one) == decimals(other)
-    assert one.state == other.state
+    # The horizon is judged when a batch ends, and the batches are not the same: a market that left
+    # it for a moment is seen by one of the two, which then waits for a snapshot nobody recorded.
+    if Reason.HORIZON not in {one.reason, other.reason}:
+        assert one.state == other.state
     assert one.certificate.applied_count == other.certificate.applied_count
 
 
